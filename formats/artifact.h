@@ -1,0 +1,67 @@
+// The .s16 artifact: a packed model in one file. docs/FORMATS.md gives it byte by byte; in short
+//   "S16A" | u32 version | header (JSON: model config, tensor index, streams) | coded streams | SHA-256 of all before it.
+// Each tensor is codes (int, `bits` wide in value, one int8 each) with one fp16 scale a row, or plain fp16 / fp32 / bf16.
+// Tensors' bytes are concatenated into streams by class (codes, scales, plain), shuffled and coded one by one.
+//
+// Bites: a quantised value is float(code) * float(scale), exactly, in fp32. Codes lie within +-(2^(bits-1) - 1). The reader
+// verifies the hash first, then every length; an index with holes, overlaps or leftovers is refused.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/codec.h"
+#include "formats/dtype.h"
+#include "formats/sha256.h"
+
+namespace sixteen {
+
+struct PackedTensor {
+  std::string name;
+  std::vector<int64_t> shape;
+  int bits = 0;                   // 2..8: codes and scales are used; 0: plain is used
+  std::vector<int8_t> codes;      // [rows, cols] row-major, original column order
+  std::vector<uint16_t> scales;   // fp16 [rows]
+  DType plain_dtype = DType::kF16;
+  Bytes plain;                    // numel * dtype_bytes(plain_dtype)
+
+  int64_t numel() const;
+  int64_t rows() const { return shape.empty() ? 1 : shape[0]; }
+  std::vector<float> dequantise() const;  // [numel]
+};
+
+struct StreamOptions {
+  Codec codec = Codec::kBrotli;
+  int level = 11;
+  int shuffle_stride = 1;  // 1: none
+};
+
+struct StreamInfo {        // what `inspect` shows
+  std::string name;        // "codes6", "codes8", "scales", "plain"
+  StreamOptions options;
+  uint64_t offset = 0, coded_bytes = 0, raw_bytes = 0;
+};
+
+struct Artifact {
+  std::string config_json;  // the model config ([model]); checked against the tensors by model/checkpoint.h
+  std::map<std::string, std::string> metadata;  // producer, quantiser settings; free text
+  std::vector<PackedTensor> tensors;
+  std::vector<StreamInfo> streams;  // filled by the reader and the writer
+  Sha256 digest{};                  // filled by the reader and the writer
+  uint64_t file_bytes = 0;          // filled by the reader and the writer
+};
+
+// Serialises; fills streams, digest and file_bytes. `options` by stream name; streams not named use `fallback`.
+Bytes serialise_artifact(Artifact* artifact, const std::map<std::string, StreamOptions>& options,
+                         const StreamOptions& fallback);
+
+// Throws Error (where, offset, expected, found) on any damage.
+Artifact parse_artifact(std::span<const std::byte> file, const std::string& where);
+
+Artifact read_artifact(const std::string& path);
+bool is_artifact(const std::string& path);  // by magic; throws Error when unreadable
+
+}  // namespace sixteen

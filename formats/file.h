@@ -1,0 +1,59 @@
+// Files: read-only mappings, whole-file reads, patterns, and outputs that appear complete or not at all.
+//
+// Bites: an OutputFile that is destroyed without commit() leaves nothing behind; commit() syncs the file, renames it over
+// its final name and syncs the folder. Every failure throws Error with the path and the system's reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sixteen {
+
+// A file mapped read-only for the lifetime of the object. Movable. An empty file is an empty span.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  const std::string& path() const { return path_; }
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  std::string path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Writes to PATH.tmp-PID; commit() makes it PATH. write() and commit() throw Error when the disk is full or unwritable.
+class OutputFile {
+ public:
+  explicit OutputFile(const std::string& path);
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  void write(const void* data, size_t bytes);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  void write_at(uint64_t offset, const void* data, size_t bytes);  // for a header known only at the end
+  uint64_t size() const { return size_; }
+  void commit();
+
+ private:
+  std::string path_, temporary_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
+std::string read_text_file(const std::string& path);
+void write_file(const std::string& path, std::string_view content);  // atomic, through OutputFile
+
+// Files matching a shell pattern, in lexicographic order; a plain path matches itself. None found: throws Error.
+std::vector<std::string> glob_files(const std::string& pattern);
+
+}  // namespace sixteen
