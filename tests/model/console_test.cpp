@@ -1,0 +1,114 @@
+// Exit codes, the one-line promise of errors, what goes to which stream, and the numbers' layout.
+#include "model/console.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "formats/error.h"
+
+namespace sixteen {
+namespace {
+
+struct Outcome {
+  int code;
+  std::string out, err;
+};
+
+// Runs "tool work ARGS" whose callback is `body`.
+Outcome run(std::vector<std::string> args, const std::function<void(const Console&)>& body) {
+  args.insert(args.begin(), "tool");
+  std::vector<char*> argv;
+  for (std::string& a : args) argv.push_back(a.data());
+  auto console = std::make_shared<Console>();
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
+  Outcome outcome;
+  outcome.code = run_main("tool", "a tool", static_cast<int>(argv.size()), argv.data(), [&](CLI::App& app) {
+    CLI::App* command = app.add_subcommand("work", "works");
+    add_console_options(*command, console.get());
+    command->callback([console, &body] { body(*console); });
+  });
+  outcome.out = ::testing::internal::GetCapturedStdout();
+  outcome.err = ::testing::internal::GetCapturedStderr();
+  return outcome;
+}
+
+TEST(Console, JsonIsTheLastLineOfStdout) {
+  auto body = [](const Console& console) {
+    Progress progress(console, "count", 10, "things");
+    progress.update(10);
+    console.say("three ", 3);
+    progress.finish();
+    console.result({{"path", "bad\xff utf8"}, {"nan", std::numeric_limits<double>::quiet_NaN()}});
+  };
+  const Outcome both = run({"work", "--json"}, body);
+  EXPECT_EQ(both.code, 0);
+  EXPECT_EQ(both.out.substr(0, 8), "three 3\n");
+  const auto object = nlohmann::json::parse(both.out.substr(8));
+  EXPECT_TRUE(object["nan"].is_null());
+  EXPECT_NE(both.err.find("count: 100 %, 10 things"), std::string::npos) << both.err;
+
+  const Outcome quiet = run({"work", "--quiet", "--json"}, body);
+  EXPECT_EQ(quiet.out, both.out.substr(8));
+  EXPECT_EQ(quiet.err, "");
+  EXPECT_EQ(run({"work"}, body).out, "three 3\n");
+}
+
+TEST(Console, ExitCodes) {
+  auto nothing = [](const Console&) {};
+  EXPECT_EQ(run({"work"}, nothing).code, 0);
+  EXPECT_EQ(run({"--help"}, nothing).code, 0);
+  EXPECT_EQ(run({"work", "--help"}, nothing).code, 0);
+  EXPECT_EQ(run({"--version"}, nothing).code, 0);
+  const Outcome unknown = run({"work", "--nonsense"}, nothing);
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.err.find("--nonsense"), std::string::npos) << unknown.err;
+  EXPECT_NE(unknown.err.find("tool work --help"), std::string::npos) << unknown.err;
+  EXPECT_EQ(run({}, nothing).code, 2);
+  EXPECT_EQ(run({"play"}, nothing).code, 2);
+  const Outcome failed = run({"work"}, [](const Console&) { fail("x.bin: two\nlines"); });
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_EQ(failed.err, "tool: x.bin: two lines\n");
+  EXPECT_EQ(run({"work"}, [](const Console&) { throw UsageError("no"); }).code, 2);
+  EXPECT_EQ(run({"work"}, [](const Console&) { throw std::bad_alloc(); }).err, "tool: out of memory\n");
+  EXPECT_EQ(run({"work"}, [](const Console&) { throw std::runtime_error("odd"); }).code, 1);
+}
+
+TEST(Console, Numbers) {
+  EXPECT_EQ(format_count(0), "0");
+  EXPECT_EQ(format_count(7), "7");
+  EXPECT_EQ(format_count(0.5), "0.50");
+  EXPECT_EQ(format_count(950), "950");
+  EXPECT_EQ(format_count(12345), "12.3 k");
+  EXPECT_EQ(format_count(999499), "999 k");
+  EXPECT_EQ(format_count(999600), "1.00 M");
+  EXPECT_EQ(format_count(2.5e9), "2.50 G");
+  EXPECT_EQ(format_duration(0), "0:00");
+  EXPECT_EQ(format_duration(59.6), "1:00");
+  EXPECT_EQ(format_duration(3725), "1:02:05");
+}
+
+TEST(Console, FirstSignalRaisesAFlagAndTheSecondKills) {
+  EXPECT_EXIT(
+      {
+        install_interrupt_handler();
+        if (interrupted()) std::exit(3);
+        raise(SIGINT);
+        if (!interrupted()) std::exit(4);
+        try {
+          stop_if_interrupted("use --resume");
+        } catch (const Error& e) {
+          std::fprintf(stderr, "%s", e.what());
+        }
+        raise(SIGINT);
+      },
+      ::testing::KilledBySignal(SIGINT), "interrupted; use --resume");
+}
+
+}  // namespace
+}  // namespace sixteen
