@@ -1,0 +1,54 @@
+// Devices and executors: how a planned graph runs.
+//
+// A Device owns memory and makes executors; several executors may share one arena (loop on and loop off, train and
+// validate), as long as they do not need each other's outputs.
+// Bites: every bound value must be bound before run(); pointers are the device's. On a GPU run() is asynchronous and
+// download() waits; on the CPU everything is done when it returns.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "graph/graph.h"
+#include "graph/plan.h"
+
+namespace sixteen {
+
+// Device memory, zeroed, aligned to 256 bytes, freed with its last owner.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(std::shared_ptr<std::byte> data, size_t bytes) : data_(std::move(data)), bytes_(bytes) {}
+  std::byte* data() const { return data_.get(); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  std::shared_ptr<std::byte> data_;
+  size_t bytes_ = 0;
+};
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  virtual void bind(ValueId value, void* data) = 0;  // kInput, kWeight or kState
+  virtual void run() = 0;
+  virtual void* data(ValueId value) = 0;             // device address of any bound value or output (or view of one)
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual std::string name() const = 0;  // "cpu avx512 2 threads"
+  virtual Buffer allocate(size_t bytes) = 0;
+  virtual void upload(void* device, const void* host, size_t bytes) = 0;
+  virtual void download(void* host, const void* device, size_t bytes) = 0;
+  // The graph is copied in. `arena` must hold plan.arena_bytes.
+  virtual std::unique_ptr<Executor> compile(const Graph& graph, const Plan& plan, Buffer arena) = 0;
+};
+
+// "cpu" or "cuda". threads: 0 for all. Throws Error when this build or machine has no such device.
+std::unique_ptr<Device> make_device(const std::string& name, int threads = 0);
+
+}  // namespace sixteen
