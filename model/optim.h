@@ -1,0 +1,70 @@
+// The optimisers as graphs: one planned step over the flat stores of a Session (spec_1584 section 5; Muon: Keller Jordan 2024, row
+// normalisation: PR 1394; AdamW: Loshchilov & Hutter 2017; EMA of weights).
+//
+// Order of a step: global gradient norm and clip coefficient -> AdamW token -> Muon banks -> AdamW scalars -> EMA. Decay is
+// decoupled and applied with the scheduled lr. Shape factor of Muon: sqrt(max(1, rows / cols)) of the matrix (T6).
+// Bites: state (momentum, moments, EMA) is in flat buffers with the parameter table's layout, per canonical matrix.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "model/session.h"
+
+namespace sixteen {
+
+struct OptimConfig {                   // [train.optim]-like keys; defaults are #1584's
+  double matrix_lr = 0.022, token_lr = 0.03, scalar_lr = 0.02;
+  double matrix_wd = 0.095, token_wd = 0.095, scalar_wd = 0.02;
+  double momentum_start = 0.92, momentum_end = 0.97;
+  int64_t momentum_steps = 1500;
+  int64_t ns_steps = 5;
+  bool row_norm = true;
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
+  double clip_norm = 0.3;              // 0: none
+  double ema_decay = 0.997;            // 0: none
+  bool muon_bf16 = false;              // gradient, buffer and Newton-Schulz rounded as the records do
+  bool token_bf16 = false;             // tok_emb and its moments stored as bf16 (T1)
+};
+
+class Optimizer {
+ public:
+  Optimizer(Session* session, const OptimConfig& config);
+  ~Optimizer();
+
+  struct Step {
+    double lr_scale = 1;     // multiplies every lr
+    double momentum = 0.97;  // of Muon
+  };
+  // One update from the session's gradients, which are left as they are. Returns the gradient norm before clipping.
+  double step(const Step& step);
+
+  int64_t steps_done() const;
+  // Flat state, table layout (device floats): Muon momentum lives in `moment1` of matrices, AdamW moments in moment1/moment2.
+  Buffer moment1();
+  Buffer moment2();
+  Buffer ema();              // empty when ema_decay is 0
+  void set_steps_done(int64_t steps);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Plain SGD with momentum and a global clip over all weights and the hash table (spec 7.3), for test-time training.
+struct SgdConfig {
+  double momentum = 0.9, clip_norm = 1.0;
+  int64_t freeze_blocks = 0;
+};
+class Sgd {
+ public:
+  Sgd(Session* session, const SgdConfig& config);
+  ~Sgd();
+  double step(double lr);    // returns the gradient norm before clipping
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sixteen

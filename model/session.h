@@ -1,0 +1,67 @@
+// A model on a device: weights and gradients in device memory, one compiled executor a (mode, shape), one shared arena.
+//
+// What trainer, packer and evaluator all drive. Executors are compiled at first use and kept; nothing is allocated when a
+// shape is run again.
+// Bites: gradients are added to until zero_grads(). Loop on and off are two graphs over the same arena, so an output is valid
+// only until the next run.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/transformer.h"
+
+namespace sixteen {
+
+class Session {
+ public:
+  Session(std::shared_ptr<Device> device, const ModelConfig& config, std::shared_ptr<const ParamTable> table);
+  ~Session();
+
+  Device& device() { return *device_; }
+  const ModelConfig& config() const { return config_; }
+  const ParamTable& table() const { return *table_; }
+
+  // Flat buffers in table layout; float*, device addresses.
+  Buffer weights() { return weights_; }
+  Buffer grads();                       // allocated at first use
+  void set_weights(const ParamStore& store);
+  void get_weights(ParamStore* store);
+  void zero_grads();
+
+  // Evaluation-time hash embedding: allocates zeroed table and gradient; modes built from here on use it.
+  void enable_hash(const HashEmbedConfig& hash);
+  const HashEmbedConfig& hash() const { return hash_; }
+  Buffer hash_table() { return hash_table_; }
+  Buffer hash_grads() { return hash_grads_; }
+
+  // ids, targets, row_weight: [windows * seq]. Adds gradients of sum(row_weight * nll); returns sum(row_weight * nll).
+  double train(std::span<const int32_t> ids, std::span<const int32_t> targets, std::span<const float> row_weight, int64_t windows,
+               int64_t seq, bool looping, int64_t freeze_blocks = 0);
+  // ids [windows * seq], targets [windows * tail] -> nll [windows * tail], fp32 nats.
+  void score(std::span<const int32_t> ids, std::span<const int32_t> targets, int64_t windows, int64_t seq, int64_t tail,
+             std::span<float> nll, bool logits_bf16 = false);
+  // ids [windows * seq] -> logits [windows * tail, vocab].
+  void logits(std::span<const int32_t> ids, int64_t windows, int64_t seq, int64_t tail, std::span<float> out);
+  // Adds X^T X of every matrix input to `hessians` (by name, [cols * cols], created zeroed when absent).
+  void calibrate(std::span<const int32_t> ids, int64_t windows, int64_t seq, bool looping, std::map<std::string, Buffer>* hessians);
+
+  int64_t arena_bytes() const;  // of the largest plan compiled so far
+
+ private:
+  struct Program;
+  Program& program(const BuildOptions& options);
+
+  std::shared_ptr<Device> device_;
+  ModelConfig config_;
+  std::shared_ptr<const ParamTable> table_;
+  Buffer weights_, grads_, hash_table_, hash_grads_, arena_;
+  HashEmbedConfig hash_;
+  std::map<std::string, std::unique_ptr<Program>> programs_;
+};
+
+}  // namespace sixteen

@@ -1,0 +1,59 @@
+// The one transformer builder: a ModelConfig and a mode become a Graph. Reads like the list of features (spec_1584 section 3).
+//
+// Bound values of the graph, by name: "ids" [windows*seq] i32; "targets" [scored rows] i32 and "row_weight" [windows*seq]
+// where the mode has them; "rope.cos", "rope.sin" [seq, rope.dims/2]; "weights" (flat, parameter-table layout) whose views are the
+// tensors; "grads" (flat, added to) in train and ttt; "hash_emb.weight" [buckets, dim] and "grad.hash_emb.weight" with a hash
+// embedding; "hessian.NAME" [cols, cols] (added to) in calib, NAME as in the parameter table (c_q stands for c_q, c_k and c_v).
+// Outputs: ids below; kNoValue where the mode has none.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "model/config.h"
+#include "model/params.h"
+
+namespace sixteen {
+
+enum class Mode : uint8_t {
+  kTrain,   // head_loss: nll, gradients added to "grads"
+  kScore,   // nll of the last `tail` rows of each window
+  kLogits,  // softcapped logits of the last `tail` rows of each window
+  kCalib,   // Hessians
+};
+
+struct HashEmbedConfig {         // evaluation-time table (spec 7.4); buckets = 0: none
+  int64_t buckets = 0;
+  int64_t multiplier = 2039;
+};
+
+struct BuildOptions {
+  Mode mode = Mode::kTrain;
+  int64_t windows = 1, seq = 1;
+  int64_t tail = 0;              // 0: all rows
+  bool looping = true;
+  HashEmbedConfig hash;
+  DType dtype = DType::kF32;
+  bool logits_bf16 = false;      // kScore: logits rounded after the softcap (trap T4)
+  int64_t freeze_blocks = 0;     // kTrain for test-time training: the first n blocks get no gradients
+};
+
+struct ModelGraph {
+  Graph graph;
+  ValueId nll = kNoValue;        // [rows]
+  ValueId logits = kNoValue;     // [rows, vocab]
+  std::vector<ValueId> activations;  // outputs of attention, MLP and the final norm in call order, when `keep_activations`
+};
+
+ModelGraph build_model(const ModelConfig& config, const ParamTable& table, const BuildOptions& options, bool keep_activations = false);
+
+// cos and sin tables [seq, dims/2] as spec 3.6 computes them (T3), fp32.
+void rope_tables(const RopeConfig& rope, int64_t seq, std::vector<float>* cos, std::vector<float>* sin);
+
+// Multiply-adds * 2 a token of forward + backward, counted as the field does: 6 * matrix parameters applied (tied head
+// included, looped layers every visit) + 12 * mean context * dim a layer visit; forward alone is a third.
+double train_flops_per_token(const ModelConfig& config, int64_t seq, bool looping);
+
+}  // namespace sixteen
