@@ -19,6 +19,11 @@ constexpr int32_t kSidecarMagic = 20240521;
 constexpr int32_t kShardVersion = 1;
 constexpr size_t kShardHeaderBytes = 1024;
 
+// The tokens of a complete shard in memory, in place (`file` must start at an even address); `where` names it in errors.
+// Throws Error (where, offset, expected, found) on anything else.
+std::span<const uint16_t> parse_shard(std::span<const std::byte> file, const std::string& where,
+                                      int32_t magic = kShardMagic);
+
 // A mapped, validated shard. Throws Error (path, offset, expected, found) on anything but a complete shard.
 class TokenShard {
  public:
