@@ -31,6 +31,8 @@ class Tokenizer {
  public:
   // Throws Error when the file is no SentencePiece model.
   explicit Tokenizer(const std::string& path);
+  // A model in memory; `where` names it in errors.
+  Tokenizer(std::string_view model, const std::string& where);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
 
