@@ -75,10 +75,10 @@ void WindowPlan::deal() {
   }
 }
 
-Window WindowPlan::next() {
+TrainWindow WindowPlan::next() {
   if (left_ == 0) deal();
   const int64_t shard = random_.choice(remaining_, cdf_);
-  const Window window{static_cast<int32_t>(shard), starts_[shard].back()};
+  const TrainWindow window{static_cast<int32_t>(shard), starts_[shard].back()};
   starts_[shard].pop_back();
   remaining_[shard] -= 1;
   --left_;
@@ -100,7 +100,7 @@ WindowLoader::WindowLoader(std::vector<std::string> files, int rank, int world, 
 void WindowLoader::next_batch(int64_t rows, int32_t* inputs, int32_t* targets) {
   windows_.resize(rows);
   for (int64_t row = 0; row < rows; ++row) {
-    const Window window = plan_.next();
+    const TrainWindow window = plan_.next();
     const TokenShard& shard = shards_[window.shard];
     const uint16_t* tokens = shard.tokens().data() + window.start;
     int32_t* x = inputs + row * seq_len_;

@@ -17,10 +17,10 @@
 
 namespace sixteen {
 
-struct Window {
+struct TrainWindow {
   int32_t shard = 0;  // index into the planner's shards (WindowPlan) or the sorted list of all files (WindowLoader)
   int32_t start = 0;  // first token; the window is tokens [start, start + seq_len]
-  bool operator==(const Window&) const = default;
+  bool operator==(const TrainWindow&) const = default;
 };
 
 // The order of windows from token counts alone.
@@ -29,7 +29,7 @@ class WindowPlan {
   // shard_tokens: [shards] tokens in each. A shard shorter than seq_len + 1 contributes nothing; CHECKs that one is not.
   WindowPlan(std::vector<int64_t> shard_tokens, int64_t seq_len, uint64_t seed);
 
-  Window next();
+  TrainWindow next();
   int64_t drawn() const { return drawn_; }            // windows handed out so far
   int64_t windows_left() const { return left_; }      // until all shards are dealt anew
 
@@ -53,7 +53,7 @@ class WindowLoader {
   // inputs, targets: [rows, seq_len] each, the caller's; targets are the tokens one further. Throws Error (file, offset, id)
   // for a token id beyond the vocabulary.
   void next_batch(int64_t rows, int32_t* inputs, int32_t* targets);
-  std::span<const Window> windows() const { return windows_; }  // [rows] of the last batch
+  std::span<const TrainWindow> windows() const { return windows_; }  // [rows] of the last batch
 
   const std::vector<std::string>& files() const { return files_; }
   int64_t tokens() const { return tokens_; }                 // in this rank's shards
@@ -70,7 +70,7 @@ class WindowLoader {
   int64_t seq_len_, vocab_, tokens_ = 0;
   std::vector<TokenShard> shards_;  // this rank's
   WindowPlan plan_;
-  std::vector<Window> windows_;
+  std::vector<TrainWindow> windows_;
 };
 
 // The shards that training reads: FOLDER/*_train_*.bin, sorted. Throws Error when there is none.

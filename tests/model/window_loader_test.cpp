@@ -57,22 +57,22 @@ std::string error_of(const std::function<void()>& body) {
 TEST(WindowPlan, TenShardsOfTheRecord) {  // spec_1584_1555 11.1
   WindowPlan plan(std::vector<int64_t>(10, 100000000), 2048, 0);
   EXPECT_EQ(plan.windows_left(), 10 * 48827);
-  const std::vector<Window> expected = {{6, 14463481}, {5, 29437493}, {6, 76503545},
+  const std::vector<TrainWindow> expected = {{6, 14463481}, {5, 29437493}, {6, 76503545},
                                         {2, 78237259}, {5, 56755765}, {1, 87388114}};
-  for (const Window& window : expected) EXPECT_EQ(plan.next(), window);
+  for (const TrainWindow& window : expected) EXPECT_EQ(plan.next(), window);
 }
 
 TEST(WindowPlan, EveryWindowOnceThenDealtAnew) {
   WindowPlan plan({100, 5, 0, 40}, 8, 3);
   for (int round = 0; round < 3; ++round) {
-    std::vector<Window> seen;
+    std::vector<TrainWindow> seen;
     do {
       seen.push_back(plan.next());
     } while (plan.windows_left() > 0);
     // 11 or 12 windows of 8 in 100 tokens and 4 of 40, by the phase; none twice, none past the end.
     EXPECT_GE(seen.size(), 11u + 4u);
     std::map<int32_t, std::set<int32_t>> starts;
-    for (const Window& window : seen) EXPECT_TRUE(starts[window.shard].insert(window.start).second) << "drawn twice";
+    for (const TrainWindow& window : seen) EXPECT_TRUE(starts[window.shard].insert(window.start).second) << "drawn twice";
     ASSERT_EQ(starts.size(), 2u);
     for (const auto& [shard, list] : starts) {
       EXPECT_LE(*list.rbegin() + 9, shard == 0 ? 100 : 40);
@@ -96,7 +96,7 @@ TEST(WindowPlan, RealScaleGolden) {
     const std::vector<int32_t> expected = golden_windows(golden, name);
     ASSERT_EQ(expected.size(), 2 * c["batches"].get<size_t>() * c["rows_per_batch"].get<size_t>());
     for (size_t i = 0; i < expected.size(); i += 2, ++compared) {
-      const Window window = plan.next();
+      const TrainWindow window = plan.next();
       ASSERT_EQ(window.shard * world + rank, expected[i]) << name << " window " << i / 2;
       ASSERT_EQ(window.start, expected[i + 1]) << name << " window " << i / 2;
     }
@@ -120,7 +120,7 @@ TEST(WindowLoader, SmallShardsGolden) {
       loader.next_batch(rows, x.data(), y.data());
       for (int64_t row = 0; row < rows; ++row, ++compared) {
         const int32_t* want = &expected[2 * (batch * rows + row)];
-        const Window got = loader.windows()[row];
+        const TrainWindow got = loader.windows()[row];
         ASSERT_EQ(got.shard, want[0]) << name << " batch " << batch << " row " << row;
         ASSERT_EQ(got.start, want[1]) << name << " batch " << batch << " row " << row;
         const int64_t s = got.shard;
