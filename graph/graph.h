@@ -26,10 +26,10 @@ enum class ValueKind : uint8_t {
 };
 
 struct Value {
-  std::string name;  // unique for kInput, kWeight and kState; free text otherwise
+  std::string name{};  // unique for kInput, kWeight and kState; free text otherwise
   ValueKind kind = ValueKind::kTemp;
   DType dtype = DType::kF32;
-  Shape shape;
+  Shape shape{};
   ValueId base = kNoValue;     // kView: the value viewed, never itself a view
   int64_t offset = 0;          // kView: first element within the base
   ValueId gradient = kNoValue; // kWeight (and views of one): the kState value that its gradient is added to
@@ -61,6 +61,7 @@ class Graph {
 
  private:
   friend class Builder;
+  friend class Autodiff;
   DType dtype_ = DType::kF32;
   std::vector<Value> values_;
   std::vector<Node> nodes_;

@@ -1,0 +1,220 @@
+// Values, views and the forward ops of Builder: each method is the shape rule of its op.
+#include "graph/builder.h"
+
+#include "formats/check.h"
+
+namespace sixteen {
+
+Builder::Builder(DType dtype) {
+  CHECK(dtype == DType::kF32 || dtype == DType::kF64);
+  graph_.dtype_ = dtype;
+}
+
+ValueId Builder::add_value(Value value) {
+  const ValueId id = static_cast<ValueId>(graph_.values_.size());
+  if (value.kind != ValueKind::kTemp && value.kind != ValueKind::kView) {
+    CHECK(!value.name.empty());
+    CHECK(graph_.names_.emplace(value.name, id).second);
+  }
+  graph_.values_.push_back(std::move(value));
+  return id;
+}
+
+ValueId Builder::temp(Shape shape, DType dtype) {
+  return add_value({.kind = ValueKind::kTemp, .dtype = dtype, .shape = shape});
+}
+
+void Builder::add_node(Op op, Attrs attrs, std::vector<ValueId> in, std::vector<ValueId> out) {
+  graph_.nodes_.push_back({op, attrs, std::move(in), std::move(out)});
+}
+
+ValueId Builder::input(const std::string& name, Shape shape) {
+  return add_value({.name = name, .kind = ValueKind::kInput, .dtype = graph_.dtype_, .shape = shape});
+}
+
+ValueId Builder::input_ids(const std::string& name, Shape shape) {
+  return add_value({.name = name, .kind = ValueKind::kInput, .dtype = DType::kI32, .shape = shape});
+}
+
+ValueId Builder::weight(const std::string& name, Shape shape, ValueId gradient) {
+  if (gradient != kNoValue) CHECK(this->shape(gradient).numel() == shape.numel());
+  return add_value({.name = name, .kind = ValueKind::kWeight, .dtype = graph_.dtype_, .shape = shape, .gradient = gradient});
+}
+
+ValueId Builder::state(const std::string& name, Shape shape) {
+  return add_value({.name = name, .kind = ValueKind::kState, .dtype = graph_.dtype_, .shape = shape});
+}
+
+ValueId Builder::view(ValueId base, int64_t offset, Shape shape) {
+  const Value source = graph_.values_[base];
+  CHECK(offset >= 0 && offset + shape.numel() <= source.shape.numel());
+  Value value{.name = source.name, .kind = ValueKind::kView, .dtype = source.dtype, .shape = shape};
+  value.base = graph_.base_of(base);
+  value.offset = offset + source.offset;
+  if (source.gradient != kNoValue) value.gradient = view(source.gradient, offset, shape);
+  return add_value(value);
+}
+
+void Builder::mark_output(ValueId value) {
+  CHECK(graph_.values_[value].kind == ValueKind::kTemp);
+  graph_.values_[value].output = true;
+}
+
+ValueId Builder::embedding(ValueId ids, ValueId table) {
+  CHECK(graph_.values_[ids].dtype == DType::kI32 && shape(table).rank() == 2);
+  const ValueId y = temp({shape(ids).numel(), shape(table)[1]});
+  add_node(Op::kEmbedding, {}, {ids, table}, {y});
+  return y;
+}
+
+ValueId Builder::bigram_hash(ValueId ids, int64_t buckets, int64_t multiplier, int64_t seq, bool own_previous) {
+  CHECK(graph_.values_[ids].dtype == DType::kI32 && buckets > 0 && seq > 0 && shape(ids).numel() % seq == 0);
+  const ValueId index = temp({shape(ids).numel()}, DType::kI32);
+  add_node(Op::kBigramHash, {.seq = seq, .buckets = buckets, .multiplier = multiplier, .own_previous = own_previous}, {ids},
+           {index});
+  return index;
+}
+
+ValueId Builder::tail_rows(ValueId x, int64_t seq, int64_t tail) {
+  CHECK(shape(x).rank() == 2 && shape(x)[0] % seq == 0 && tail >= 1 && tail <= seq);
+  const ValueId y = temp({shape(x)[0] / seq * tail, shape(x)[1]});
+  add_node(Op::kTailRows, {.seq = seq, .query_rows = tail}, {x}, {y});
+  return y;
+}
+
+ValueId Builder::matmul(ValueId a, ValueId b, bool ta, bool tb) {
+  const Shape& sa = shape(a);
+  const Shape& sb = shape(b);
+  CHECK(sa.rank() == 2 && sb.rank() == 2);
+  CHECK((ta ? sa[0] : sa[1]) == (tb ? sb[1] : sb[0]));
+  const ValueId y = temp({ta ? sa[1] : sa[0], tb ? sb[0] : sb[1]});
+  add_node(Op::kMatmul, {.ta = ta, .tb = tb}, {a, b}, {y});
+  return y;
+}
+
+void Builder::add_gram(ValueId x, ValueId hessian) {
+  CHECK(shape(x).rank() == 2 && shape(hessian) == (Shape{shape(x)[1], shape(x)[1]}));
+  add_node(Op::kMatmul, {.ta = true}, {x, x}, {hessian});
+}
+
+ValueId Builder::scale(ValueId x, double alpha) {
+  const ValueId y = temp(shape(x));
+  add_node(Op::kScale, {.alpha = alpha}, {x}, {y});
+  return y;
+}
+
+ValueId Builder::scale_by(ValueId x, ValueId s, double alpha) {
+  CHECK(shape(s).numel() == 1);
+  const ValueId y = temp(shape(x));
+  add_node(Op::kScaleBy, {.alpha = alpha}, {x, s}, {y});
+  return y;
+}
+
+ValueId Builder::axpby(ValueId x, ValueId y, double alpha, double beta) {
+  CHECK(shape(x) == shape(y));
+  const ValueId out = temp(shape(x));
+  add_node(Op::kAxpby, {.alpha = alpha, .beta = beta}, {x, y}, {out});
+  return out;
+}
+
+ValueId Builder::rms_norm(ValueId x, double eps, double alpha) {
+  const ValueId y = temp(shape(x));
+  add_node(Op::kRmsNorm, {.alpha = alpha, .eps = eps}, {x}, {y});
+  return y;
+}
+
+ValueId Builder::residual_mix(ValueId x, ValueId x0, ValueId mix) {
+  CHECK(shape(x) == shape(x0) && shape(mix) == (Shape{2, shape(x).last()}));
+  const ValueId y = temp(shape(x));
+  add_node(Op::kResidualMix, {}, {x, x0, mix}, {y});
+  return y;
+}
+
+ValueId Builder::add_scaled(ValueId x, ValueId a, ValueId s) {
+  CHECK(shape(x) == shape(a) && shape(s).numel() == shape(x).last());
+  const ValueId y = temp(shape(x));
+  add_node(Op::kAddScaled, {}, {x, a, s}, {y});
+  return y;
+}
+
+ValueId Builder::skip_gate(ValueId x, ValueId skip, ValueId w, ValueId gate) {
+  CHECK(shape(x) == shape(skip) && shape(w).numel() == shape(x).last() && shape(gate).numel() == shape(x).last());
+  const ValueId y = temp(shape(x));
+  add_node(Op::kSkipGate, {}, {x, skip, w, gate}, {y});
+  return y;
+}
+
+ValueId Builder::lane_mix(ValueId lane, ValueId a, ValueId f, ValueId sa, ValueId sf, ValueId r, ValueId pa, ValueId pf) {
+  CHECK(shape(lane) == shape(a) && shape(lane) == shape(f));
+  CHECK(shape(sa).numel() == shape(lane).last() && shape(sf).numel() == shape(lane).last());
+  CHECK(shape(r).numel() == 1 && shape(pa).numel() == 1 && shape(pf).numel() == 1);
+  const ValueId y = temp(shape(lane));
+  add_node(Op::kLaneMix, {}, {lane, a, f, sa, sf, r, pa, pf}, {y});
+  return y;
+}
+
+ValueId Builder::leaky_relu_sq(ValueId h, double slope) {
+  const ValueId y = temp(shape(h));
+  add_node(Op::kLeakyReluSq, {.alpha = slope}, {h}, {y});
+  return y;
+}
+
+ValueId Builder::head_norm(ValueId x, ValueId cos, ValueId sin, ValueId gain, int64_t heads, int64_t seq, double eps) {
+  CHECK(shape(x).rank() == 2 && shape(x)[1] % heads == 0 && shape(x)[0] % seq == 0);
+  CHECK(shape(cos) == shape(sin) && shape(cos).rank() == 2 && shape(cos)[0] >= seq);
+  CHECK(2 * shape(cos)[1] <= shape(x)[1] / heads);
+  std::vector<ValueId> in = {x, cos, sin};
+  if (gain != kNoValue) {
+    CHECK(shape(gain).numel() == heads);
+    in.push_back(gain);
+  }
+  const ValueId y = temp(shape(x));
+  add_node(Op::kHeadNorm, {.eps = eps, .heads = heads, .seq = seq}, in, {y});
+  return y;
+}
+
+ValueId Builder::attention(ValueId q, ValueId k, ValueId v, const AttentionShape& s, double alpha) {
+  CHECK(s.heads % s.kv_heads == 0 && shape(q)[1] % s.heads == 0 && shape(k) == shape(v));
+  CHECK(shape(k)[1] == shape(q)[1] / s.heads * s.kv_heads && shape(k)[0] % s.seq == 0);
+  CHECK(s.query_rows >= 1 && s.query_rows <= s.seq && shape(q)[0] == shape(k)[0] / s.seq * s.query_rows);
+  const ValueId y = temp(shape(q)), lse = temp({shape(q)[0] * s.heads});
+  add_node(Op::kAttention,
+           {.alpha = alpha, .heads = s.heads, .kv_heads = s.kv_heads, .seq = s.seq, .query_rows = s.query_rows}, {q, k, v},
+           {y, lse});
+  return y;
+}
+
+ValueId Builder::xsa(ValueId y, ValueId v, int64_t heads, int64_t kv_heads) {
+  CHECK(shape(y)[0] == shape(v)[0] && shape(y)[1] % heads == 0 && shape(v)[1] == shape(y)[1] / heads * kv_heads);
+  const ValueId out = temp(shape(y));
+  add_node(Op::kXsa, {.heads = heads, .kv_heads = kv_heads}, {y, v}, {out});
+  return out;
+}
+
+ValueId Builder::softcap(ValueId z, double cap) {
+  const ValueId y = temp(shape(z));
+  add_node(Op::kSoftcap, {.alpha = cap}, {z}, {y});
+  return y;
+}
+
+ValueId Builder::head_nll(ValueId x, ValueId table, ValueId targets, double cap, bool round_bf16) {
+  CHECK(shape(x)[1] == shape(table)[1] && shape(targets).numel() == shape(x)[0]);
+  CHECK(graph_.values_[targets].dtype == DType::kI32);
+  const ValueId nll = temp({shape(x)[0]});
+  add_node(Op::kHeadNll, {.alpha = cap, .round_bf16 = round_bf16}, {x, table, targets}, {nll});
+  return nll;
+}
+
+HeadLoss Builder::head_loss(ValueId x, ValueId table, ValueId targets, ValueId row_weight, double cap) {
+  CHECK(shape(x)[1] == shape(table)[1] && shape(targets).numel() == shape(x)[0] && shape(row_weight).numel() == shape(x)[0]);
+  CHECK(graph_.values_[targets].dtype == DType::kI32);
+  const HeadLoss loss{temp({shape(x)[0]}), temp(shape(x))};
+  std::vector<ValueId> out = {loss.nll, loss.dx};
+  if (graph_.values_[table].gradient != kNoValue) out.push_back(graph_.values_[table].gradient);
+  add_node(Op::kHeadLoss, {.alpha = cap}, {x, table, targets, row_weight}, out);
+  return loss;
+}
+
+Graph Builder::finish() { return std::move(graph_); }
+
+}  // namespace sixteen

@@ -1,0 +1,23 @@
+// The devices that this build has, by name.
+#include "formats/error.h"
+#include "graph/cpu/cpu_device.h"
+#include "graph/executor.h"
+#ifdef SIXTEEN_CUDA
+#include "graph/cuda/cuda_device.h"
+#endif
+
+namespace sixteen {
+
+std::unique_ptr<Device> make_device(const std::string& name, int threads) {
+  if (name == "cpu") return cpu::make_cpu_device(threads);
+  if (name == "cuda") {
+#ifdef SIXTEEN_CUDA
+    return cuda::make_cuda_device();
+#else
+    fail("--device cuda: this build has no CUDA backend; build with -DSIXTEEN_CUDA=ON, or use --device cpu");
+#endif
+  }
+  fail("--device ", name, ": unknown device; expected cpu or cuda");
+}
+
+}  // namespace sixteen
