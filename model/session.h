@@ -44,7 +44,7 @@ class Session {
                int64_t seq, bool looping, int64_t freeze_blocks = 0);
   // ids [windows * seq], targets [windows * tail] -> nll [windows * tail], fp32 nats.
   void score(std::span<const int32_t> ids, std::span<const int32_t> targets, int64_t windows, int64_t seq, int64_t tail,
-             std::span<float> nll, bool logits_bf16 = false);
+             std::span<float> nll, bool logits_bf16 = false, bool looping = true);
   // ids [windows * seq] -> logits [windows * tail, vocab].
   void logits(std::span<const int32_t> ids, int64_t windows, int64_t seq, int64_t tail, std::span<float> out);
   // Adds X^T X of every matrix input to `hessians` (by name, [cols * cols], created zeroed when absent).
