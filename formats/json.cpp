@@ -14,6 +14,9 @@ constexpr int kMaxDepth = 32;  // printing recurses; no format here goes beyond 
 nlohmann::json parse_json_object(std::string_view text, const std::string& where) {
   const size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos || text[first] != '{') fail(where, ": expected a JSON object");
+  // The parser takes a NUL for the end of its input and would skip whatever follows.
+  const size_t nul = text.find('\0');
+  if (nul != std::string_view::npos) fail(where, ": byte ", nul + 1, ": malformed JSON");
   std::vector<std::set<std::string>> open_objects;
   const auto refuse_twins = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
     if (depth > kMaxDepth) fail(where, ": JSON nested more than ", kMaxDepth, " deep");

@@ -12,6 +12,7 @@
 #include "formats/check.h"
 #include "formats/error.h"
 #include "formats/json.h"
+#include "formats/sha256.h"
 
 namespace sixteen {
 namespace {
@@ -22,6 +23,7 @@ constexpr size_t kLengthBytes = 8;
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 constexpr size_t kAlignment = 8;
 constexpr const char* kMetadataKey = "__metadata__";
+constexpr const char* kHashKey = "sha256";
 
 // False when the product of the dimensions and `unit` does not fit 63 bits.
 bool checked_bytes(const std::vector<int64_t>& shape, size_t unit, uint64_t* bytes) {
@@ -188,6 +190,32 @@ void write_safetensors(const std::string& path, std::span<const TensorView> tens
   file.write(header);
   for (const TensorView& tensor : tensors) file.write(tensor.bytes.data(), tensor.bytes.size());
   file.commit();
+}
+
+std::string content_hash(std::span<const TensorView> tensors, const std::map<std::string, std::string>& metadata) {
+  Sha256Stream stream;
+  // Every field is preceded by its length, so that no two contents feed the same bytes.
+  const auto feed = [&stream](std::span<const std::byte> bytes) {
+    const uint64_t size = bytes.size();
+    stream.update(std::as_bytes(std::span(&size, 1)));
+    stream.update(bytes);
+  };
+  const auto feed_text = [&feed](std::string_view text) { feed(std::as_bytes(std::span(text))); };
+  for (const auto& [key, value] : metadata) {
+    if (key == kHashKey) continue;
+    feed_text(key);
+    feed_text(value);
+  }
+  std::map<std::string_view, const TensorView*> by_name;
+  for (const TensorView& tensor : tensors) by_name[tensor.name] = &tensor;
+  CHECK(by_name.size() == tensors.size());
+  for (const auto& [name, tensor] : by_name) {
+    feed_text(name);
+    feed_text(dtype_name(tensor->dtype));
+    feed(std::as_bytes(std::span(tensor->shape)));
+    feed(tensor->bytes);
+  }
+  return to_hex(stream.finish());
 }
 
 void copy_as_float(const TensorView& tensor, std::span<float> out) {

@@ -50,6 +50,10 @@ void parse_safetensors(std::span<const std::byte> file, const std::string& where
 void write_safetensors(const std::string& path, std::span<const TensorView> tensors,
                        const std::map<std::string, std::string>& metadata);
 
+// SHA-256 in hex over all that a file says: metadata (but its key "sha256") and names, types, shapes and bytes of the
+// tensors in order of their names. Two files of equal content have equal hashes, however they are laid out.
+std::string content_hash(std::span<const TensorView> tensors, const std::map<std::string, std::string>& metadata);
+
 // Any floating or integer tensor as fp32 values. Throws Error for kBool or a count that does not match `out`.
 void copy_as_float(const TensorView& tensor, std::span<float> out);
 

@@ -1,0 +1,173 @@
+// Reader of .s16: hash, lengths, index, then the streams, each back into its tensors.
+#include "formats/artifact.h"
+
+#include <cstring>
+
+#include "formats/artifact_index.h"
+#include "formats/check.h"
+#include "formats/error.h"
+#include "formats/file.h"
+
+namespace sixteen {
+namespace {
+
+uint64_t read_u64(std::span<const std::byte> file, size_t offset) {
+  uint64_t value = 0;
+  std::memcpy(&value, file.data() + offset, sizeof value);
+  return value;
+}
+
+// Magic, version and digest; returns all before the digest.
+std::span<const std::byte> verify_envelope(std::span<const std::byte> file, const std::string& where, Sha256* digest) {
+  if (file.size() < kArtifactMagic.size() ||
+      std::memcmp(file.data(), kArtifactMagic.data(), kArtifactMagic.size()) != 0) {
+    fail(where, ": no .s16 artifact: offset 0: expected \"", kArtifactMagic, "\"");
+  }
+  if (file.size() < kArtifactPrefixBytes + digest->size()) {
+    fail(where, ": truncated: expected at least ", kArtifactPrefixBytes + digest->size(), " bytes, found ", file.size());
+  }
+  uint32_t version = 0;
+  std::memcpy(&version, file.data() + kArtifactMagic.size(), sizeof version);
+  if (version != kArtifactVersion) {
+    fail(where, ": offset 4: expected artifact version ", kArtifactVersion, ", found ", version);
+  }
+  const std::span<const std::byte> body = file.first(file.size() - digest->size());
+  std::memcpy(digest->data(), file.data() + body.size(), digest->size());
+  const Sha256 computed = sha256(body);
+  if (computed != *digest) {
+    fail(where, ": damaged or truncated: offset ", body.size(), ": expected SHA-256 ", to_hex(computed), ", found ",
+         to_hex(*digest));
+  }
+  return body;
+}
+
+// The decoded, unshuffled streams by name; sets their offsets and checks that they fill the body exactly.
+std::map<std::string, Bytes> decode_streams(std::span<const std::byte> body, uint64_t offset, const std::string& where,
+                                            std::vector<StreamInfo>* streams) {
+  for (StreamInfo& stream : *streams) {
+    stream.offset = offset;
+    if (stream.coded_bytes > body.size() - offset) {
+      fail(where, ": stream ", stream.name, ": offset ", offset, ": expected ", stream.coded_bytes, " bytes, found ",
+           body.size() - offset);
+    }
+    offset += stream.coded_bytes;
+  }
+  if (offset != body.size()) {
+    fail(where, ": offset ", offset, ": expected the digest, found ", body.size() - offset, " bytes more");
+  }
+  std::map<std::string, Bytes> decoded;
+  for (const StreamInfo& stream : *streams) {
+    const auto coded = body.subspan(stream.offset, stream.coded_bytes);
+    const Bytes raw = decode(stream.options.codec, coded, stream.raw_bytes, stream.name);
+    decoded[stream.name] = unshuffle_bytes(raw, static_cast<size_t>(stream.options.shuffle_stride));
+  }
+  return decoded;
+}
+
+void check_values(const PackedTensor& tensor) {
+  const int limit = (1 << (tensor.bits - 1)) - 1;
+  for (size_t i = 0; i < tensor.codes.size(); ++i) {
+    if (tensor.codes[i] < -limit || tensor.codes[i] > limit) {
+      fail("tensor ", tensor.name, ": code ", i, ": expected -", limit, " to ", limit, ", found ",
+           static_cast<int>(tensor.codes[i]));
+    }
+  }
+  for (size_t row = 0; row < tensor.scales.size(); ++row) {
+    const bool finite = (tensor.scales[row] & 0x7c00u) != 0x7c00u;
+    if (!finite) fail("tensor ", tensor.name, ": row ", row, ": expected a finite scale");
+  }
+}
+
+// Takes the tensor's share of each stream from where the tensor before it stopped.
+void fill_tensor(const std::map<std::string, Bytes>& streams, std::map<std::string, size_t>* taken,
+                 PackedTensor* tensor) {
+  const auto take = [&](const std::string& stream, void* target, size_t bytes) {
+    size_t& begin = (*taken)[stream];
+    CHECK(begin + bytes <= streams.at(stream).size());  // parse_index has compared the sums
+    std::memcpy(target, streams.at(stream).data() + begin, bytes);
+    begin += bytes;
+  };
+  const size_t numel = static_cast<size_t>(tensor->numel());
+  if (tensor->bits == 0) {
+    tensor->plain.resize(numel * dtype_bytes(tensor->plain_dtype));
+    take("plain", tensor->plain.data(), tensor->plain.size());
+    return;
+  }
+  tensor->codes.resize(numel);
+  take(stream_name(*tensor), tensor->codes.data(), numel);
+  tensor->scales.resize(static_cast<size_t>(tensor->rows()));
+  take("scales", tensor->scales.data(), tensor->scales.size() * sizeof(uint16_t));
+  check_values(*tensor);
+}
+
+}  // namespace
+
+int64_t PackedTensor::numel() const {
+  int64_t product = 1;
+  for (const int64_t dim : shape) product *= dim;
+  return product;
+}
+
+std::vector<float> PackedTensor::dequantise() const {
+  std::vector<float> values(static_cast<size_t>(numel()));
+  if (bits == 0) {
+    CHECK(plain.size() == values.size() * dtype_bytes(plain_dtype));
+    for (size_t i = 0; i < values.size(); ++i) {
+      uint16_t half = 0;
+      if (plain_dtype == DType::kF32) {
+        std::memcpy(&values[i], plain.data() + 4 * i, 4);
+        continue;
+      }
+      std::memcpy(&half, plain.data() + 2 * i, 2);
+      values[i] = plain_dtype == DType::kF16 ? f16_to_float(half) : bf16_to_float(half);
+    }
+    return values;
+  }
+  CHECK(codes.size() == values.size() && scales.size() == static_cast<size_t>(rows()));
+  const size_t cols = values.size() / scales.size();
+  for (size_t row = 0; row < scales.size(); ++row) {
+    const float scale = f16_to_float(scales[row]);
+    for (size_t i = row * cols; i < (row + 1) * cols; ++i) values[i] = static_cast<float>(codes[i]) * scale;
+  }
+  return values;
+}
+
+Artifact parse_artifact(std::span<const std::byte> file, const std::string& where) {
+  Sha256 digest{};
+  const std::span<const std::byte> body = verify_envelope(file, where, &digest);
+  const uint64_t coded_header = read_u64(body, 8);
+  const uint64_t raw_header = read_u64(body, 16);
+  if (coded_header > body.size() - kArtifactPrefixBytes || raw_header > kMaxHeaderBytes) {
+    fail(where, ": offset 8: a header of ", coded_header, " coded and ", raw_header, " decoded bytes fits neither the ",
+         body.size() - kArtifactPrefixBytes, " bytes left nor the limit of ", kMaxHeaderBytes);
+  }
+  try {
+    const Bytes header = decode(Codec::kBrotli, body.subspan(kArtifactPrefixBytes, coded_header), raw_header, "header");
+    Artifact artifact = parse_index({reinterpret_cast<const char*>(header.data()), header.size()}, where);
+    const uint64_t begin = kArtifactPrefixBytes + coded_header;
+    const std::map<std::string, Bytes> streams = decode_streams(body, begin, where, &artifact.streams);
+    std::map<std::string, size_t> taken;
+    for (PackedTensor& tensor : artifact.tensors) fill_tensor(streams, &taken, &tensor);
+    artifact.digest = digest;
+    artifact.file_bytes = file.size();
+    return artifact;
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (message.starts_with(where)) throw;
+    fail(where, ": ", message);
+  }
+}
+
+Artifact read_artifact(const std::string& path) {
+  const MappedFile file(path);
+  return parse_artifact(file.bytes(), path);
+}
+
+bool is_artifact(const std::string& path) {
+  const MappedFile file(path);
+  const std::span<const std::byte> bytes = file.bytes();
+  return bytes.size() >= kArtifactMagic.size() &&
+         std::memcmp(bytes.data(), kArtifactMagic.data(), kArtifactMagic.size()) == 0;
+}
+
+}  // namespace sixteen

@@ -1,0 +1,167 @@
+// Header of .s16: canonical JSON in both directions, and the rules that every artifact's tensors obey.
+#include "formats/artifact_index.h"
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "formats/check.h"
+#include "formats/error.h"
+#include "formats/json.h"
+
+namespace sixteen {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMaxRank = 8;
+
+// numel of a valid shape: 1 to 8 dimensions of at least 1 (plain tensors: also a scalar), product within the size limit.
+uint64_t checked_numel(const PackedTensor& tensor, const std::string& what) {
+  const size_t least = tensor.bits > 0 ? 1 : 0;
+  if (tensor.shape.size() < least || tensor.shape.size() > kMaxRank) {
+    fail(what, ": expected ", least, " to ", kMaxRank, " dimensions, found ", tensor.shape.size());
+  }
+  uint64_t numel = 1;
+  for (const int64_t dim : tensor.shape) {
+    if (dim < 1 || static_cast<uint64_t>(dim) > kMaxDecodedBytes / numel) {
+      fail(what, ": a dimension of ", dim, " makes no tensor of 1 to ", kMaxDecodedBytes, " elements");
+    }
+    numel *= static_cast<uint64_t>(dim);
+  }
+  return numel;
+}
+
+void check_kind(const PackedTensor& tensor, const std::string& what) {
+  if (tensor.bits != 0 && (tensor.bits < 2 || tensor.bits > 8)) {
+    fail(what, ": expected 2 to 8 bits, or 0 for plain values, found ", tensor.bits);
+  }
+  const DType dtype = tensor.plain_dtype;
+  if (tensor.bits == 0 && dtype != DType::kF16 && dtype != DType::kF32 && dtype != DType::kBF16) {
+    fail(what, ": plain values are F16, F32 or BF16, found ", dtype_name(dtype));
+  }
+}
+
+// [name, bits or dtype, shape...]
+json print_tensor(const PackedTensor& tensor) {
+  json entry = json::array({tensor.name});
+  if (tensor.bits > 0) {
+    entry.push_back(tensor.bits);
+  } else {
+    entry.push_back(dtype_name(tensor.plain_dtype));
+  }
+  for (const int64_t dim : tensor.shape) entry.push_back(dim);
+  return entry;
+}
+
+// Accessors of nlohmann throw json::exception on a wrong type, which parse_index turns into an Error.
+PackedTensor parse_tensor(const json& entry) {
+  PackedTensor tensor;
+  tensor.name = entry.at(0).get<std::string>();
+  const json& kind = entry.at(1);
+  if (!kind.is_string()) {
+    tensor.bits = kind.get<int>();
+  } else if (!parse_dtype(kind.get<std::string>(), &tensor.plain_dtype)) {
+    fail("unknown dtype ", print_json(kind));
+  }
+  for (size_t i = 2; i < entry.size(); ++i) tensor.shape.push_back(entry.at(i).get<int64_t>());
+  return tensor;
+}
+
+// [name, codec, level, stride, coded bytes, raw bytes]
+json print_stream(const StreamInfo& stream) {
+  return json::array({stream.name, codec_name(stream.options.codec), stream.options.level,
+                      stream.options.shuffle_stride, stream.coded_bytes, stream.raw_bytes});
+}
+
+StreamInfo parse_stream(const json& entry) {
+  StreamInfo stream;
+  stream.name = entry.at(0).get<std::string>();
+  stream.options.codec = parse_codec(entry.at(1).get<std::string>());
+  stream.options.level = entry.at(2).get<int>();
+  stream.options.shuffle_stride = entry.at(3).get<int>();
+  stream.coded_bytes = entry.at(4).get<uint64_t>();
+  stream.raw_bytes = entry.at(5).get<uint64_t>();
+  check_level(stream.options.codec, stream.options.level);
+  if (stream.options.shuffle_stride < 1 || stream.options.shuffle_stride > kMaxShuffleStride) {
+    fail("stream ", stream.name, ": expected a shuffle stride of 1 to 255, found ", stream.options.shuffle_stride);
+  }
+  return stream;
+}
+
+// The index names exactly the streams that its tensors fill, in order.
+void check_streams(const Artifact& artifact, const std::string& where) {
+  const std::vector<StreamInfo> planned = plan_streams(artifact.tensors, where);
+  if (artifact.streams.size() != planned.size()) {
+    fail(where, ": index: expected ", planned.size(), " streams for its tensors, found ", artifact.streams.size());
+  }
+  for (size_t i = 0; i < planned.size(); ++i) {
+    const StreamInfo& found = artifact.streams[i];
+    if (found.name != planned[i].name || found.raw_bytes != planned[i].raw_bytes) {
+      fail(where, ": index: expected stream ", planned[i].name, " of ", planned[i].raw_bytes, " bytes, found ",
+           found.name, " of ", found.raw_bytes);
+    }
+  }
+}
+
+}  // namespace
+
+std::string stream_name(const PackedTensor& tensor) {
+  return tensor.bits > 0 ? "codes" + std::to_string(tensor.bits) : "plain";
+}
+
+std::vector<StreamInfo> plan_streams(std::span<const PackedTensor> tensors, const std::string& where) {
+  std::map<std::string, uint64_t> sizes;
+  std::set<std::string> names;
+  for (const PackedTensor& tensor : tensors) {
+    const std::string what = where + ": tensor " + tensor.name;
+    if (tensor.name.empty() || !names.insert(tensor.name).second) fail(what, ": names must be unique and not empty");
+    check_kind(tensor, what);
+    const uint64_t numel = checked_numel(tensor, what);
+    sizes[stream_name(tensor)] += numel * (tensor.bits > 0 ? 1 : dtype_bytes(tensor.plain_dtype));
+    if (tensor.bits > 0) sizes["scales"] += static_cast<uint64_t>(tensor.rows()) * sizeof(uint16_t);
+  }
+  std::vector<StreamInfo> streams;
+  uint64_t total = 0;
+  for (const char* name :
+       {"codes2", "codes3", "codes4", "codes5", "codes6", "codes7", "codes8", "scales", "plain"}) {
+    if (!sizes.contains(name)) continue;
+    streams.emplace_back().name = name;
+    streams.back().raw_bytes = sizes.at(name);
+    total += sizes.at(name);
+  }
+  if (total > kMaxDecodedBytes) {
+    fail(where, ": the tensors take ", total, " bytes, expected at most ", kMaxDecodedBytes);
+  }
+  return streams;
+}
+
+std::string print_index(const Artifact& artifact) {
+  json index = {{"config", artifact.config_json}, {"metadata", artifact.metadata}};
+  index["tensors"] = json::array();
+  index["streams"] = json::array();
+  for (const PackedTensor& tensor : artifact.tensors) index["tensors"].push_back(print_tensor(tensor));
+  for (const StreamInfo& stream : artifact.streams) index["streams"].push_back(print_stream(stream));
+  return print_json(index);
+}
+
+Artifact parse_index(std::string_view text, const std::string& where) {
+  const json index = parse_json_object(text, where + ": header");
+  Artifact artifact;
+  try {
+    artifact.config_json = index.at("config").get<std::string>();
+    artifact.metadata = index.at("metadata").get<std::map<std::string, std::string>>();
+    for (const json& entry : index.at("tensors")) artifact.tensors.push_back(parse_tensor(entry));
+    for (const json& entry : index.at("streams")) artifact.streams.push_back(parse_stream(entry));
+  } catch (const json::exception& error) {
+    fail(where, ": header: unexpected structure: ", error.what());
+  } catch (const Error& error) {
+    fail(where, ": header: ", error.what());
+  }
+  parse_json_object(artifact.config_json, where + ": header: config");
+  check_streams(artifact, where);
+  if (print_index(artifact) != text) fail(where, ": header: not in canonical form (unknown keys or another writer?)");
+  return artifact;
+}
+
+}  // namespace sixteen
