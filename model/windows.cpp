@@ -1,5 +1,5 @@
-// See windows.h. One rule makes all modes: the first window scores all it has, every later one scores the next `stride` targets
-// (or what is left) from a full window that ends with them.
+// See windows.h. One rule makes all modes: the first window scores all it has, every later one scores the next `stride`
+// targets (or what is left) from a full window that ends with them.
 #include "model/windows.h"
 
 #include <algorithm>

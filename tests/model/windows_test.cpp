@@ -1,9 +1,10 @@
-// Windows against the counts of spec 11.2, the golden scoring order, and the properties that make a score legal: every target
-// once, in order, from tokens before it, and nothing trained on before it is scored.
+// Windows against the counts of spec 11.2, the golden scoring order, and the properties that make a score legal: every
+// target once, in order, from tokens before it, and nothing trained on before it is scored.
 #include "model/windows.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "formats/safetensors.h"
@@ -12,7 +13,7 @@
 namespace sixteen {
 namespace {
 
-// The targets 1 .. usable, each once and in order, from windows that lie within the stream and are full where they can be.
+// The targets 1 .. usable, each once and in order, from windows within the stream that are full where they can be.
 void expect_exact_coverage(const std::vector<Window>& windows, int64_t usable, int64_t seq) {
   int64_t next = 1;
   for (const Window& window : windows) {
@@ -82,8 +83,8 @@ TEST(Windows, EveryTargetOnceInOrder) {
   }
 }
 
-// Chunks are the sliding windows, cut; what a chunk trains on (targets start + 1 .. start + seq) was scored by then, and every
-// target of a chunk but the rows that do not fill a window is trained on.
+// Chunks are the sliding windows, cut; what a chunk trains on (targets start + 1 .. start + seq) was scored by then,
+// and every target of a chunk is trained on but the last ones that fill no row.
 TEST(Windows, ChunksScoreFirst) {
   for (const int64_t seq : {8, 16}) {
     for (const int64_t stride : {3, 4, 8}) {

@@ -1,0 +1,262 @@
+// See optim.h. Each optimiser is one graph over the flat buffers, compiled once: learning rates and the like are inputs,
+// so a step allocates nothing and can be captured and replayed on a GPU.
+// Bites: alignment gaps are 0 in weights, gradients and state, so ranges may span them: 0 stays 0.
+#include "model/optim.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "formats/check.h"
+#include "graph/builder.h"
+
+namespace sixteen {
+namespace {
+
+// A compiled step: bound buffers, the single-value inputs (views of "scalars"), and the gradient norm it leaves behind.
+class StepProgram {
+ public:
+  StepProgram(Device* device, Graph graph, ValueId norm, const std::vector<std::pair<std::string, Buffer>>& bindings)
+      : device_(device), norm_(norm) {
+    const Plan plan = plan_memory(graph);
+    executor_ = device->compile(graph, plan, device->allocate(std::max<int64_t>(plan.arena_bytes, 1)));
+    for (const auto& [name, buffer] : bindings) {
+      const ValueId id = graph.find(name);
+      CHECK(buffer.bytes() >= graph.value(id).shape.numel() * sizeof(float));
+      executor_->bind(id, buffer.data());
+      buffers_.push_back(buffer);
+    }
+    const ValueId scalars = graph.find("scalars");
+    count_ = graph.value(scalars).shape.numel();
+    scalars_ = device->allocate(count_ * sizeof(float));
+    executor_->bind(scalars, scalars_.data());
+  }
+
+  double run(const std::vector<double>& scalars) {
+    CHECK(static_cast<int64_t>(scalars.size()) == count_);
+    const std::vector<float> values(scalars.begin(), scalars.end());
+    device_->upload(scalars_.data(), values.data(), values.size() * sizeof(float));
+    executor_->run();
+    float norm = 0;
+    device_->download(&norm, executor_->data(norm_), sizeof norm);
+    return norm;
+  }
+
+ private:
+  Device* device_;
+  ValueId norm_;
+  int64_t count_ = 0;
+  Buffer scalars_;
+  std::vector<Buffer> buffers_;  // kept alive
+  std::unique_ptr<Executor> executor_;
+};
+
+// A range of the flat layout that one op updates: `n` matrices of one shape, or elements [begin, begin + count).
+struct Run {
+  ParamGroup group;
+  int64_t begin = 0, count = 0;
+  int64_t n = 0, rows = 0, cols = 0;
+};
+
+// Neighbouring tensors of one group become one run; matrices only while they have one shape and no gap between them.
+std::vector<Run> group_runs(const ParamTable& table) {
+  std::vector<Run> runs;
+  for (const ParamSpec& spec : table.specs()) {
+    const int64_t count = spec.shape.numel();
+    Run* last = runs.empty() || runs.back().group != spec.group ? nullptr : &runs.back();
+    if (spec.group == ParamGroup::kMatrix) {
+      CHECK(spec.shape.rank() == 2);
+      if (last != nullptr && last->rows == spec.shape[0] && last->cols == spec.shape[1] &&
+          spec.offset == last->begin + last->count) {
+        last->count += count;
+        ++last->n;
+      } else {
+        runs.push_back({spec.group, spec.offset, count, 1, spec.shape[0], spec.shape[1]});
+      }
+    } else if (last != nullptr) {
+      last->count = spec.offset + count - last->begin;
+    } else {
+      runs.push_back({.group = spec.group, .begin = spec.offset, .count = count});
+    }
+  }
+  return runs;
+}
+
+double bound_or_none(double clip_norm) { return clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity(); }
+
+enum Scalar { kMatrixLr, kTokenLr, kScalarLr, kMomentum, kBias1, kBias2, kScalars };
+
+// Records the update of every run; see the order in optim.h.
+class StepBuilder {
+ public:
+  StepBuilder(const ParamTable& table, const OptimConfig& config) : config_(config), flat_(table.flat_size()) {
+    const auto [coefficient, norm] = b_.clip_scale(b_.sum_squares(grads_), bound_or_none(config.clip_norm));
+    b_.mark_output(norm);
+    coefficient_ = coefficient;
+    norm_ = norm;
+    for (const ParamGroup group : {ParamGroup::kToken, ParamGroup::kMatrix, ParamGroup::kScalar}) {
+      for (const Run& run : group_runs(table)) {
+        if (run.group == group) group == ParamGroup::kMatrix ? muon(run) : adamw(run);
+      }
+    }
+    if (config.ema_decay > 0) b_.ema(b_.state("ema", {flat_}), weights_, config.ema_decay);
+  }
+
+  ValueId norm() const { return norm_; }
+  Graph finish() { return b_.finish(); }
+
+ private:
+  ValueId scalar(Scalar which) { return b_.view(scalars_, which, {1}); }
+
+  void muon(const Run& run) {
+    const Shape bank{run.n, run.rows, run.cols};
+    const auto part = [&](ValueId base) { return b_.view(base, run.begin, bank); };
+    const double factor = std::sqrt(std::max(1.0, static_cast<double>(run.rows) / static_cast<double>(run.cols)));
+    const ValueId direction = b_.muon_direction(part(grads_), part(moment1_), coefficient_, scalar(kMomentum),
+                                                config_.row_norm, config_.muon_bf16);
+    const ValueId update = b_.newton_schulz(direction, config_.ns_steps, config_.muon_bf16);
+    b_.muon_apply(part(weights_), update, scalar(kMatrixLr), config_.matrix_wd, factor);
+  }
+
+  void adamw(const Run& run) {
+    const auto part = [&](ValueId base) { return b_.view(base, run.begin, {run.count}); };
+    const bool token = run.group == ParamGroup::kToken;
+    b_.adamw(part(weights_), part(grads_), part(moment1_), part(moment2_), coefficient_,
+             scalar(token ? kTokenLr : kScalarLr), scalar(kBias1), scalar(kBias2),
+             {.beta1 = config_.beta1,
+              .beta2 = config_.beta2,
+              .eps = config_.eps,
+              .weight_decay = token ? config_.token_wd : config_.scalar_wd,
+              .round_bf16 = token && config_.token_bf16});
+  }
+
+  const OptimConfig& config_;
+  const int64_t flat_;
+  Builder b_;
+  ValueId grads_ = b_.input("grads", {flat_}), scalars_ = b_.input("scalars", {kScalars});
+  ValueId weights_ = b_.state("weights", {flat_});
+  ValueId moment1_ = b_.state("moment1", {flat_}), moment2_ = b_.state("moment2", {flat_});
+  ValueId coefficient_ = kNoValue, norm_ = kNoValue;
+};
+
+}  // namespace
+
+struct Optimizer::Impl {
+  Impl(Session* session, const OptimConfig& config_in) : config(config_in) {
+    Device& device = session->device();
+    const size_t bytes = session->table().flat_size() * sizeof(float);
+    moment1 = device.allocate(bytes);
+    moment2 = device.allocate(bytes);
+    std::vector<std::pair<std::string, Buffer>> bindings = {
+        {"grads", session->grads()}, {"weights", session->weights()}, {"moment1", moment1}, {"moment2", moment2}};
+    if (config.ema_decay > 0) {
+      ema = device.allocate(bytes);
+      std::vector<float> initial(session->table().flat_size());
+      device.download(initial.data(), session->weights().data(), bytes);
+      device.upload(ema.data(), initial.data(), bytes);
+      bindings.emplace_back("ema", ema);
+    }
+    StepBuilder builder(session->table(), config);
+    const ValueId norm = builder.norm();
+    program = std::make_unique<StepProgram>(&device, builder.finish(), norm, bindings);
+  }
+
+  OptimConfig config;
+  Buffer moment1, moment2, ema;
+  std::unique_ptr<StepProgram> program;
+  int64_t steps_done = 0;
+};
+
+Optimizer::Optimizer(Session* session, const OptimConfig& config) : impl_(std::make_unique<Impl>(session, config)) {}
+Optimizer::~Optimizer() = default;
+
+double Optimizer::step(const Step& step) {
+  const OptimConfig& c = impl_->config;
+  const double t = static_cast<double>(++impl_->steps_done);
+  std::vector<double> scalars(kScalars);
+  scalars[kMatrixLr] = c.matrix_lr * step.lr_scale;
+  scalars[kTokenLr] = c.token_lr * step.lr_scale;
+  scalars[kScalarLr] = c.scalar_lr * step.lr_scale;
+  scalars[kMomentum] = step.momentum;
+  scalars[kBias1] = 1 - std::pow(c.beta1, t);
+  scalars[kBias2] = 1 - std::pow(c.beta2, t);
+  return impl_->program->run(scalars);
+}
+
+int64_t Optimizer::steps_done() const { return impl_->steps_done; }
+Buffer Optimizer::moment1() { return impl_->moment1; }
+Buffer Optimizer::moment2() { return impl_->moment2; }
+Buffer Optimizer::ema() { return impl_->ema; }
+void Optimizer::set_steps_done(int64_t steps) { impl_->steps_done = steps; }
+
+namespace {
+
+bool is_frozen(const ParamSpec& spec, int64_t freeze_blocks) {
+  if (spec.group != ParamGroup::kScalar) return false;
+  for (int64_t i = 0; i < freeze_blocks; ++i) {
+    if (spec.name.starts_with("blocks." + std::to_string(i) + ".")) return true;
+  }
+  return false;
+}
+
+// [begin, end) of the flat layout that SGD trains: everything, less the frozen tensors.
+std::vector<std::pair<int64_t, int64_t>> trained_ranges(const ParamTable& table, int64_t freeze_blocks) {
+  std::vector<std::pair<int64_t, int64_t>> ranges;
+  bool open = false;
+  for (const ParamSpec& spec : table.specs()) {
+    const bool frozen = is_frozen(spec, freeze_blocks);
+    if (!frozen && !open) ranges.emplace_back(spec.offset, 0);
+    if (!frozen) ranges.back().second = spec.offset + spec.shape.numel();
+    open = !frozen;
+  }
+  return ranges;
+}
+
+}  // namespace
+
+struct Sgd::Impl {
+  Impl(Session* session, const SgdConfig& config) {
+    struct Part {
+      ValueId weights, grads, buffer;
+    };
+    const int64_t flat = session->table().flat_size();
+    const HashEmbedConfig& hash = session->hash();
+    Device& device = session->device();
+    std::vector<std::pair<std::string, Buffer>> bindings = {{"grads", session->grads()},
+                                                            {"weights", session->weights()},
+                                                            {"buffer", device.allocate(flat * sizeof(float))}};
+    Builder b;
+    const ValueId lr = b.input("scalars", {1});
+    const Part all{b.state("weights", {flat}), b.input("grads", {flat}), b.state("buffer", {flat})};
+    std::vector<Part> parts;
+    for (const auto& [begin, end] : trained_ranges(session->table(), config.freeze_blocks)) {
+      const Shape range{end - begin};
+      parts.push_back(
+          {b.view(all.weights, begin, range), b.view(all.grads, begin, range), b.view(all.buffer, begin, range)});
+    }
+    if (hash.buckets > 0) {
+      const Shape shape{hash.buckets, session->config().dim};
+      parts.push_back({b.state("hash", shape), b.input("hash.grads", shape), b.state("hash.buffer", shape)});
+      bindings.emplace_back("hash", session->hash_table());
+      bindings.emplace_back("hash.grads", session->hash_grads());
+      bindings.emplace_back("hash.buffer", device.allocate(shape.numel() * sizeof(float)));
+    }
+    ValueId sum = kNoValue;
+    for (const Part& part : parts) {
+      const ValueId squares = b.sum_squares(part.grads);
+      sum = sum == kNoValue ? squares : b.axpby(sum, squares, 1, 1);
+    }
+    const auto [coefficient, norm] = b.clip_scale(sum, bound_or_none(config.clip_norm));
+    b.mark_output(norm);
+    for (const Part& part : parts) b.sgd(part.weights, part.grads, part.buffer, coefficient, lr, config.momentum);
+    program = std::make_unique<StepProgram>(&device, b.finish(), norm, bindings);
+  }
+
+  std::unique_ptr<StepProgram> program;
+};
+
+Sgd::Sgd(Session* session, const SgdConfig& config) : impl_(std::make_unique<Impl>(session, config)) {}
+Sgd::~Sgd() = default;
+double Sgd::step(double lr) { return impl_->program->run({lr}); }
+
+}  // namespace sixteen
