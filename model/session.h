@@ -41,7 +41,7 @@ class Session {
 
   // ids, targets, row_weight: [windows * seq]. Adds gradients of sum(row_weight * nll); returns sum(row_weight * nll).
   double train(std::span<const int32_t> ids, std::span<const int32_t> targets, std::span<const float> row_weight, int64_t windows,
-               int64_t seq, bool looping, int64_t freeze_blocks = 0);
+               int64_t seq, bool looping);
   // ids [windows * seq], targets [windows * tail] -> nll [windows * tail], fp32 nats.
   void score(std::span<const int32_t> ids, std::span<const int32_t> targets, int64_t windows, int64_t seq, int64_t tail,
              std::span<float> nll, bool logits_bf16 = false, bool looping = true);

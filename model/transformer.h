@@ -1,9 +1,10 @@
 // The one transformer builder: a ModelConfig and a mode become a Graph. Reads like the list of features (spec_1584 section 3).
 //
 // Bound values of the graph, by name: "ids" [windows*seq] i32; "targets" [scored rows] i32 and "row_weight" [windows*seq]
-// where the mode has them; "rope.cos", "rope.sin" [seq, rope.dims/2]; "weights" (flat, parameter-table layout) whose views are the
-// tensors; "grads" (flat, added to) in train and ttt; "hash_emb.weight" [buckets, dim] and "grad.hash_emb.weight" with a hash
-// embedding; "hessian.NAME" [cols, cols] (added to) in calib, NAME as in the parameter table (c_q stands for c_q, c_k and c_v).
+// where the mode has them; "rope.cos", "rope.sin" [seq, rope.dims/2]; "weights" (flat, parameter-table layout) whose views
+// are the tensors; "grads" (flat, added to) in train; "hash_emb.weight" [buckets, dim] and, in train,
+// "grad.hash_emb.weight" with a hash embedding; "hessian.NAME" [cols, cols] (added to) in calib, NAME as in the parameter
+// table (c_q stands for c_q, c_k and c_v).
 // Outputs: ids below; kNoValue where the mode has none.
 #pragma once
 
@@ -37,7 +38,6 @@ struct BuildOptions {
   HashEmbedConfig hash;
   DType dtype = DType::kF32;
   bool logits_bf16 = false;      // kScore: logits rounded after the softcap (trap T4)
-  int64_t freeze_blocks = 0;     // kTrain for test-time training: the first n blocks get no gradients
 };
 
 struct ModelGraph {

@@ -1,0 +1,78 @@
+// Norm, attention and MLP of one layer.
+#include "model/block.h"
+
+#include <cmath>
+
+#include "formats/check.h"
+
+namespace sixteen {
+
+Blocks::Blocks(const ModelConfig& config, const ParamTable& table, const BuildOptions& options, bool keep_activations)
+    : config_(config), table_(table), options_(options), keep_activations_(keep_activations), b_(options.dtype) {
+  const Shape flat{table.flat_size()}, rope{options.seq, config.rope.dims / 2};
+  ids_ = b_.input_ids("ids", {options.windows * options.seq});
+  cos_ = b_.input("rope.cos", rope);
+  sin_ = b_.input("rope.sin", rope);
+  weights_ = b_.weight("weights", flat, options.mode == Mode::kTrain ? b_.state("grads", flat) : kNoValue);
+}
+
+ValueId Blocks::weight(const std::string& name) {
+  const auto found = views_.find(name);
+  if (found != views_.end()) return found->second;
+  return views_[name] = weight_part(name, 0, table_.at(name).shape);
+}
+
+ValueId Blocks::weight_part(const std::string& name, int64_t first, Shape shape) {
+  const ParamSpec& spec = table_.at(name);
+  CHECK(first + shape.numel() <= spec.shape.numel());
+  return b_.view(weights_, spec.offset + first, shape);
+}
+
+ValueId Blocks::layer_norm(int64_t layer, ValueId x) {
+  return b_.rms_norm(x, kNormEps, config_.ln_scale ? 1 / std::sqrt(static_cast<double>(layer + 1)) : 1);
+}
+
+ValueId Blocks::normalised_heads(ValueId x, ValueId gain, int64_t heads, int64_t rows) {
+  const Shape table{rows, config_.rope.dims / 2};
+  const int64_t first = (options_.seq - rows) * table[1];  // the tables' rows are positions
+  return b_.head_norm(x, b_.view(cos_, first, table), b_.view(sin_, first, table), gain, heads, rows, kNormEps);
+}
+
+ValueId Blocks::attention(int64_t layer, ValueId u, int64_t tail) {
+  tap_hessian(name(layer, "attn.c_q.weight"), u);
+  const int64_t heads = config_.heads, kv_heads = config_.kv_heads, seq = options_.seq;
+  ValueId q = b_.linear(tail_rows(u, tail), layer_weight(layer, "attn.c_q.weight"));
+  ValueId k = b_.linear(u, layer_weight(layer, "attn.c_k.weight"));
+  const ValueId v = b_.linear(u, layer_weight(layer, "attn.c_v.weight"));
+  q = normalised_heads(q, layer_weight(layer, "attn.q_gain"), heads, tail);
+  k = normalised_heads(k, kNoValue, kv_heads, seq);
+  ValueId y = b_.attention(q, k, v, {heads, kv_heads, seq, tail}, 1 / std::sqrt(static_cast<double>(config_.head_dim())));
+  if (layer >= config_.layers - config_.xsa_last_n) y = b_.xsa(y, tail_rows(v, tail), heads, kv_heads);
+  tap_hessian(name(layer, "attn.proj.weight"), y);
+  return keep(b_.linear(y, layer_weight(layer, "attn.proj.weight")));
+}
+
+ValueId Blocks::mlp(int64_t layer, ValueId u) {
+  tap_hessian(name(layer, "mlp.fc.weight"), u);
+  const ValueId h = b_.leaky_relu_sq(b_.linear(u, layer_weight(layer, "mlp.fc.weight")), config_.mlp_slope);
+  tap_hessian(name(layer, "mlp.proj.weight"), h);
+  return keep(b_.linear(h, layer_weight(layer, "mlp.proj.weight")));
+}
+
+void Blocks::tap_hessian(const std::string& weight, ValueId x) {
+  if (options_.mode != Mode::kCalib) return;
+  const auto [found, fresh] = hessians_.emplace(weight, kNoValue);
+  const int64_t cols = table_.at(weight).shape[1];
+  if (fresh) found->second = b_.state("hessian." + weight, {cols, cols});
+  b_.add_gram(x, found->second);
+}
+
+ValueId Blocks::keep(ValueId x) {
+  if (keep_activations_) {
+    b_.mark_output(x);
+    activations_.push_back(x);
+  }
+  return x;
+}
+
+}  // namespace sixteen

@@ -1,0 +1,58 @@
+// The sublayers of one layer as graph pieces: norm, attention, MLP (spec_1584 3.2, 3.6, 3.7), with the taps that calibration
+// and tests put on their inputs and outputs. transformer.cpp says how they are put together.
+//
+// Bites: a layer that is visited several times shares its weight views and its Hessians. With a tail the attention answers
+// for the last `tail` rows of each window only, but reads keys and values of all.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "graph/builder.h"
+#include "model/transformer.h"
+
+namespace sixteen {
+
+class Blocks {
+ public:
+  Blocks(const ModelConfig& config, const ParamTable& table, const BuildOptions& options, bool keep_activations);
+
+  Builder& builder() { return b_; }
+  ValueId ids() const { return ids_; }
+  std::vector<ValueId>& activations() { return activations_; }
+
+  // A whole tensor of the parameter table, or `shape` elements of it from element `first` on.
+  ValueId weight(const std::string& name);
+  ValueId weight_part(const std::string& name, int64_t first, Shape shape);
+  static std::string name(int64_t layer, const char* tensor) { return "blocks." + std::to_string(layer) + "." + tensor; }
+  ValueId layer_weight(int64_t layer, const char* tensor) { return weight(name(layer, tensor)); }
+
+  // x [R, dim] -> rms(x), for layer norms times 1/sqrt(layer + 1).
+  ValueId norm(ValueId x) { return b_.rms_norm(x, kNormEps); }
+  ValueId layer_norm(int64_t layer, ValueId x);
+  // u [windows*seq, dim] -> [windows*tail, dim].
+  ValueId attention(int64_t layer, ValueId u, int64_t tail);
+  // u [R, dim] -> [R, dim].
+  ValueId mlp(int64_t layer, ValueId u);
+  // The last `tail` rows of each window; x itself when that is all.
+  ValueId tail_rows(ValueId x, int64_t tail) { return tail == options_.seq ? x : b_.tail_rows(x, options_.seq, tail); }
+
+  void tap_hessian(const std::string& weight, ValueId x);  // kCalib: hessian.WEIGHT += x^T x
+  ValueId keep(ValueId x);                                 // remembers x as an activation to be looked at
+
+ private:
+  // x [windows*rows, heads*head_dim], the last `rows` positions of each window: normalised, rotated, times gain.
+  ValueId normalised_heads(ValueId x, ValueId gain, int64_t heads, int64_t rows);
+
+  const ModelConfig& config_;
+  const ParamTable& table_;
+  const BuildOptions& options_;
+  bool keep_activations_;
+  Builder b_;
+  ValueId ids_, weights_, cos_, sin_;
+  std::map<std::string, ValueId> views_, hessians_;
+  std::vector<ValueId> activations_;
+};
+
+}  // namespace sixteen
