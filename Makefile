@@ -20,6 +20,8 @@ test: build  ## every test; those on golden data skip where SIXTEEN_SHARED (defa
 	@ctest --preset release -j $(JOBS)
 
 bench: build  ## speed on this machine
+	@cmake --build --preset release -j $(JOBS) --target benches
+	@for program in build/bin/bench_*; do echo "== $$program" && $$program || exit 1; done
 	@build/bin/sixteen-train bench --config configs/demo.toml
 	@build/bin/sixteen-eval bench --config configs/demo.toml
 

@@ -130,7 +130,7 @@ Findings check_build_lists(const std::vector<std::string>& sources, std::string_
   std::string list, previous;
   for (std::string line : split_lines(cmake)) {
     line = line.substr(0, line.find('#'));
-    static const std::regex opens(R"(^\s*set\((\w*(_SOURCES|FUZZ_TARGETS)|TESTS_\w+)\s*$)");
+    static const std::regex opens(R"(^\s*set\((\w*(_SOURCES|BENCH_PROGRAMS|FUZZ_TARGETS)|TESTS_\w+)\s*$)");
     std::smatch match;
     if (std::regex_search(line, match, opens)) list = match[1], previous.clear();
     std::replace_if(

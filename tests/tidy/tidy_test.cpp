@@ -70,17 +70,6 @@ TEST(Tidy, TheTreeIsThere) {
 
 TEST(Tidy, IncludesFollowTheArrows) { expect_none(over(sources(), check_includes)); }
 
-TEST(Tidy, IncludedFilesExist) {
-  for (const std::string& path : sources()) {
-    std::istringstream text(read_text(path));
-    for (std::string line; std::getline(text, line);) {
-      if (line.rfind("#include \"", 0) != 0) continue;
-      const std::string target = line.substr(10, line.find('"', 10) - 10);
-      EXPECT_TRUE(fs::exists(kRoot / target)) << path << " includes " << target;
-    }
-  }
-}
-
 TEST(Tidy, FilesAndFunctionsAreShort) {
   expect_none(apply_exceptions(over(sources(), check_lengths), read_text("tests/tidy/exceptions.txt")));
 }
