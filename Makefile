@@ -1,6 +1,6 @@
 # The words a newcomer types. A thin wrapper around CMakePresets.json; always a CPU build (`cmake --preset cuda` makes the
 # other). Bites: packages are looked for before anything is configured, and installed only where that needs no password.
-PACKAGES := g++ cmake ninja-build pkg-config git libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libgtest-dev \
+PACKAGES := g++ cmake ninja-build pkg-config libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libgtest-dev \
             libbrotli-dev libzstd-dev liblzma-dev libssl-dev libsentencepiece-dev libopenblas-dev liblapacke-dev
 JOBS ?= $(shell nproc)
 INSTALL := apt-get install -y --no-install-recommends
