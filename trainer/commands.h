@@ -10,5 +10,7 @@ namespace sixteen {
 void add_corpus_command(CLI::App& app);
 void add_tokenizer_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
+void add_run_command(CLI::App& app);
+void add_bench_command(CLI::App& app);
 
 }  // namespace sixteen
