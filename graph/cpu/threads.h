@@ -27,8 +27,9 @@ class ThreadPool {
   // except the last. Blocks until done. A call costs some 2 microseconds: give less work than that a grain of `count`.
   void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& body);
 
-  // Scratch memory of the calling thread, 64-byte aligned, kept between calls; `slot` separates users that nest.
-  void* scratch(size_t bytes, int slot = 0);
+  // Scratch memory of the calling thread, 64-byte aligned, kept between calls; `slot` (0 to 63) separates users that nest.
+  // The GEMM has 60 to 63. A call that asks for more than before moves the slot's memory and drops what it held.
+  static void* scratch(size_t bytes, int slot = 0);
 
  private:
   struct Impl;
