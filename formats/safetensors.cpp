@@ -201,6 +201,7 @@ std::string content_hash(std::span<const TensorView> tensors, const std::map<std
     stream.update(bytes);
   };
   const auto feed_text = [&feed](std::string_view text) { feed(std::as_bytes(std::span(text))); };
+  feed_text(std::to_string(tensors.size()));
   for (const auto& [key, value] : metadata) {
     if (key == kHashKey) continue;
     feed_text(key);

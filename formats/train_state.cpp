@@ -84,12 +84,18 @@ TrainProgress parse_train_progress(const Metadata& metadata, const std::string& 
   return progress;
 }
 
-TrainStateFile::TrainStateFile(const std::string& path)
-    : file_(path), progress_(parse_train_progress(file_.metadata(), path)) {
-  const std::string& expected = file_.metadata().at("sha256");
-  const std::string found = content_hash(file_.tensors(), file_.metadata());
-  if (found != expected) fail(path, ": damaged: expected content SHA-256 ", expected, ", found ", found);
+TrainProgress verify_train_state(std::span<const TensorView> tensors, const Metadata& metadata,
+                                 const std::string& where) {
+  const TrainProgress progress = parse_train_progress(metadata, where);
+  const std::string found = content_hash(tensors, metadata);
+  if (found != metadata.at("sha256")) {
+    fail(where, ": damaged: expected content SHA-256 ", metadata.at("sha256"), ", found ", found);
+  }
+  return progress;
 }
+
+TrainStateFile::TrainStateFile(const std::string& path)
+    : file_(path), progress_(verify_train_state(file_.tensors(), file_.metadata(), path)) {}
 
 const TensorView& TrainStateFile::at(const std::string& name, DType dtype, std::span<const int64_t> shape) const {
   const TensorView& tensor = file_.at(name);

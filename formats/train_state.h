@@ -25,8 +25,12 @@ struct TrainProgress {
 // refuse (negative step, no 64 lower-case hex digits, time not finite) is a bug (CHECK).
 void write_train_state(const std::string& path, const TrainProgress& progress, std::span<const TensorView> tensors);
 
-// The metadata's inverse; throws Error on a missing, unknown or malformed key. What the reader and the fuzz target use.
+// The metadata's inverse; throws Error on a missing, unknown or malformed key.
 TrainProgress parse_train_progress(const std::map<std::string, std::string>& metadata, const std::string& where);
+
+// The same for a parsed file, whose content must match the hash that it stores.
+TrainProgress verify_train_state(std::span<const TensorView> tensors,
+                                 const std::map<std::string, std::string>& metadata, const std::string& where);
 
 class TrainStateFile {
  public:
