@@ -13,6 +13,7 @@ namespace {
 
 constexpr int64_t kTile = kAttentionTile;
 constexpr int kBlockRows = 6;
+constexpr double kLog2E = 1.44269504088896340736, kLn2 = 0.693147180559945309417;  // scores are kept in base 2
 #if defined(__AVX512F__)
 constexpr int kBlockVectors = 4;  // 24 of 32 registers accumulate
 #else
@@ -123,12 +124,37 @@ void pack_rows(const T* x, int64_t row, int64_t rows, int64_t head_dim, T factor
   }
 }
 
-// The state of one row's softmax: weights so far are exp(score - max), their sum is `sum`.
+// 2^x for a softmax weight: x <= 0, or above it by rounding; 0 below -126; NaN stays. Half the work of exp (vecmath.h).
+// 2^x = 2^n (1 + r q(r)), n = round(x), with relative error 3e-9; minimax coefficients rounded to fp32 one by one.
+inline Lanes<float> weight_exp2(Lanes<float> x) {
+  using V = Lanes<float>;
+  const V magic = V::all(12582912.0f + 127.0f);  // rounds to an integer and leaves the exponent's bits lowest
+  const V clamped = max(V::all(-126.0f), x);
+  const V shifted = clamped + magic;
+  const V r = clamped - (shifted - magic);
+  V q = V::all(0x1.416b5ep-13f);
+  q = fma(q, r, V::all(0x1.5f082ep-10f));
+  q = fma(q, r, V::all(0x1.3b2de0p-7f));
+  q = fma(q, r, V::all(0x1.c6af7cp-5f));
+  q = fma(q, r, V::all(0x1.ebfbdcp-3f));
+  q = fma(q, r, V::all(0x1.62e430p-1f));
+  const V p = fma(q, r, V::all(1.0f)) * from_bits(shift_left<23>(bits(shifted)));
+  return select(x < V::all(-126.0f), V::zero(), p);
+}
+inline Lanes<double> weight_exp2(Lanes<double> x) {
+  for (double& lane : x.v) lane = __builtin_exp2(lane);
+  return x;
+}
+
+// The softmax of a tile's rows so far: weights are 2^(score - max), `sum` adds them up, `sums` [tile, width] the values.
 template <class T>
-struct SoftmaxRow {
-  T max, sum;
+struct Softmax {
+  T max[kTile], sum[kTile];
+  T* sums;
+  int64_t width;
 };
 
+// Column `column` of scores, -inf from column `keys` on.
 template <class T>
 Lanes<T> scores_at(const T* scores, int64_t column, int64_t keys) {
   using V = Lanes<T>;
@@ -136,32 +162,42 @@ Lanes<T> scores_at(const T* scores, int64_t column, int64_t keys) {
   return keys - column >= kLanes ? x : select(first<T>(keys - column), x, V::all(-__builtin_inff()));
 }
 
-// scores [keys of the tile] -> weights against the new maximum; what the row has summed so far is brought to it.
+// The next tile's scores [rows, tile] of `rows` rows from `row` on, the first of which sees `keys` keys of the tile, the others
+// one more each if `triangle`: turned into weights against the new maximum, to which what was summed before is brought.
+// In three passes, because the row-wise reductions wait for their operands longer than they compute.
 template <class T>
-void softmax_step(T* scores, int64_t keys, bool first_tile, SoftmaxRow<T>* state, T* sums, int64_t width) {
+void softmax_step(T* scores, int64_t row, int64_t rows, int64_t keys, bool triangle, bool first_tile, Softmax<T>* state) {
   using V = Lanes<T>;
-  V highest = scores_at(scores, 0, keys);
-  for (int64_t c = kLanes; c < keys; c += kLanes) highest = max(scores_at(scores, c, keys), highest);
-  const T tile_max = max_lane(highest);
-  const bool rises = first_tile || tile_max > state->max;
-  const V new_max = V::all(rises ? tile_max : state->max);
-  V total = V::zero();
-  for (int64_t c = 0; c < keys; c += kLanes) {
-    const V weight = exp(scores_at(scores, c, keys) - new_max);
-    weight.store(scores + c);
-    total = total + weight;
+  V total[kBlockRows];
+  T before[kBlockRows];
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t n = triangle ? keys + i : kTile;
+    V highest = scores_at(scores + i * kTile, 0, n);
+    for (int64_t c = kLanes; c < n; c += kLanes) highest = max(scores_at(scores + i * kTile, c, n), highest);
+    const T tile_max = max_lane(highest);
+    before[i] = first_tile ? tile_max : state->max[row + i];
+    state->max[row + i] = tile_max > before[i] ? tile_max : before[i];
   }
-  if (first_tile) {
-    *state = {tile_max, sum(total)};
-    return;
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t n = triangle ? keys + i : kTile;
+    const V highest = V::all(state->max[row + i]);
+    total[i] = V::zero();
+    for (int64_t c = 0; c < n; c += kLanes) {
+      const V weight = weight_exp2(scores_at(scores + i * kTile, c, n) - highest);
+      weight.store(scores + i * kTile + c);
+      total[i] = total[i] + weight;
+    }
   }
-  if (rises) {
-    const V factor = exp(V::all(state->max) - new_max);
-    state->sum *= max_lane(factor);
-    state->max = tile_max;
-    for (int64_t c = 0; c < width; c += kLanes) (V::load(sums + c) * factor).store(sums + c);
+  for (int64_t i = 0; i < rows; ++i) {
+    T earlier = first_tile ? T(0) : state->sum[row + i];
+    if (state->max[row + i] > before[i]) {
+      const V factor = weight_exp2(V::all(before[i]) - V::all(state->max[row + i]));
+      earlier *= max_lane(factor);
+      T* sums = state->sums + (row + i) * state->width;
+      for (int64_t c = 0; c < state->width; c += kLanes) (V::load(sums + c) * factor).store(sums + c);
+    }
+    state->sum[row + i] = earlier + sum(total[i]);
   }
-  state->sum += sum(total);
 }
 
 template <class T>
@@ -170,10 +206,11 @@ void forward(const AttentionForwardTile<T>& t) {
   const int64_t dh = t.head_dim, width = padded_dim(dh);
   T* q = t.scratch;               // [tile, dh], scaled
   T* weights = q + kTile * dh;    // [tile, tile]
-  T* sums = weights + kTile * kTile;  // [tile, width]
-  SoftmaxRow<T> state[kTile];
+  Softmax<T> state;
+  state.sums = weights + kTile * kTile;
+  state.width = width;
   for (int64_t i = 0; i < t.rows; ++i) {
-    for (int64_t c = 0; c < dh; ++c) q[i * dh + c] = t.q[i * t.row + c] * t.scale;
+    for (int64_t c = 0; c < dh; ++c) q[i * dh + c] = t.q[i * t.row + c] * T(t.scale * T(kLog2E));
   }
   for (int64_t kt = 0; kt <= t.tile; ++kt) {
     const bool diagonal = kt == t.tile;
@@ -184,16 +221,15 @@ void forward(const AttentionForwardTile<T>& t) {
       const int64_t first_keys = diagonal ? t.first + r + 1 : kTile;  // keys of the block's first row
       const int64_t last_keys = diagonal ? first_keys + n - 1 : kTile;
       product<T>({q + r * dh, dh, keys_t, kTile, weights + r * kTile, kTile, 0, dh, false, false}, n, padded_dim(last_keys));
-      for (int64_t i = r; i < r + n; ++i) {
-        softmax_step(weights + i * kTile, diagonal ? t.first + i + 1 : kTile, kt == 0, state + i, sums + i * width, width);
-      }
-      product<T>({weights + r * kTile, kTile, values, width, sums + r * width, width, 0, first_keys, kt > 0, diagonal}, n, width);
+      softmax_step(weights + r * kTile, r, n, first_keys, diagonal, kt == 0, &state);
+      product<T>({weights + r * kTile, kTile, values, width, state.sums + r * width, width, 0, first_keys, kt > 0, diagonal}, n,
+                 width);
     }
   }
   for (int64_t i = 0; i < t.rows; ++i) {
-    const V total = V::all(state[i].sum);
-    for (int64_t c = 0; c < dh; c += kLanes) (V::load(sums + i * width + c) / total).store(t.y + i * t.row + c, dh - c);
-    t.lse[i] = state[i].max + max_lane(log(total));
+    const V total = V::all(state.sum[i]);
+    for (int64_t c = 0; c < dh; c += kLanes) (V::load(state.sums + i * width + c) / total).store(t.y + i * t.row + c, dh - c);
+    t.lse[i] = state.max[i] * T(kLn2) + max_lane(log(total));
   }
 }
 
@@ -210,9 +246,9 @@ void score_grads(const AttentionBackwardTile<T>& t, int64_t kt, const T* q, cons
                columns);
     for (int64_t i = r; i < r + n; ++i) {
       const int64_t keys = kt == t.tile ? i + 1 : kTile;
-      const V lse = V::all(t.lse[i]), shift = V::all(along[i]);
+      const V lse = V::all(t.lse[i] * T(kLog2E)), shift = V::all(along[i]);
       for (int64_t c = 0; c < columns; c += kLanes) {
-        V weight = exp(V::load(p + i * kTile + c) - lse);
+        V weight = weight_exp2(V::load(p + i * kTile + c) - lse);
         if (keys - c < kLanes) weight = select(first<T>(keys - c), weight, V::zero());
         weight.store(p + i * kTile + c);
         (weight * (V::load(ds + i * kTile + c) - shift)).store(ds + i * kTile + c);
@@ -231,7 +267,7 @@ void backward(const AttentionBackwardTile<T>& t) {
   T* p = dq + kTile * width;    // [tile, tile]
   T* ds = p + kTile * kTile;    // [tile, tile]
   T along[kTile];               // dy . y, which is what the softmax takes off every score's gradient
-  pack_rows(t.q, t.row, t.rows, dh, t.scale, q);
+  pack_rows(t.q, t.row, t.rows, dh, T(t.scale * T(kLog2E)), q);
   pack_rows(t.dy, t.row, t.rows, dh, T(1), dy);
   for (int64_t i = 0; i < t.rows; ++i) {
     V total = V::zero();

@@ -32,7 +32,7 @@ struct AttentionBackwardTile {  // queries of one head in one tile, from the til
   bool add_dq;
   int64_t row, rows, head_dim, tile;
   const T *keys_t, *values_t, *keys;  // packed, tile after tile; keys (for sums) times scale
-  T *dkeys, *dvalues;                 // packed rows, added to
+  T *dkeys, *dvalues;                 // packed rows, added to; dkeys log2(e) times too large, as scores are kept in base 2
   T scale;
   T* scratch;  // attention_backward_scratch(head_dim) elements
 };

@@ -116,7 +116,7 @@ void attention_grad_head(const GradArguments<T>& a, const AttentionDims& d, int6
   for (int64_t j = 0; j < d.seq; ++j) {
     T* dk = a.dk + kv + j * kv_row;
     T* dv = a.dv + kv + j * kv_row;
-    for (int64_t c = 0; c < dh; ++c) dk[c] = (a.add_dk ? dk[c] : T(0)) + dkeys[j * width + c];
+    for (int64_t c = 0; c < dh; ++c) dk[c] = (a.add_dk ? dk[c] : T(0)) + dkeys[j * width + c] * T(0.693147180559945309417);
     for (int64_t c = 0; c < dh; ++c) dv[c] = (a.add_dv ? dv[c] : T(0)) + dvalues[j * width + c];
   }
 }
