@@ -25,7 +25,7 @@ void add_scores(std::span<const uint16_t> tokens, int64_t first_target, std::spa
 
 struct ScoreOptions {
   int64_t batch = 0;            // windows a batch; 0: chosen from seq (about 16k tokens)
-  bool logits_bf16 = false;
+  bool logits_bf16 = false;     // logits rounded as the records' sliding evaluation does (trap T4)
   bool looping = true;          // depth recurrence on, as every evaluation after training has it (T14)
 };
 

@@ -1,0 +1,113 @@
+// See gptq.h; the factorisation is gptq_factor.cpp.
+#include "packer/gptq.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "formats/check.h"
+#include "formats/dtype.h"
+#include "graph/cpu/gemm.h"
+
+namespace sixteen {
+namespace {
+
+constexpr int64_t kBlock = 128;        // columns quantised before the rest of the matrix is told
+constexpr double kScaleFloor = 1e-10;  // of the records
+constexpr uint16_t kSmallestF16 = 1;   // 2^-24: the records' floor underflows to a scale of 0, which would give NaN
+constexpr uint16_t kLargestF16 = 0x7bff;
+
+float code_limit(const QuantOptions& options) {
+  CHECK(options.bits >= 2 && options.bits <= 8 && options.clip_sigmas > 0);
+  return static_cast<float>((1 << (options.bits - 1)) - 1);
+}
+
+uint16_t row_scale(std::span<const float> row, double clip_sigmas, float limit) {
+  const double count = static_cast<double>(row.size());
+  double mean = 0, squares = 0;
+  for (const float w : row) mean += w;
+  mean /= count;
+  for (const float w : row) squares += (w - mean) * (w - mean);
+  const double sigma = row.size() > 1 ? std::sqrt(squares / (count - 1)) : 0;
+  const uint16_t scale = float_to_f16(static_cast<float>(std::max(clip_sigmas * sigma / limit, kScaleFloor)));
+  return std::clamp(scale, kSmallestF16, kLargestF16);
+}
+
+float nearest_code(float weight, float scale, float limit) {
+  return std::clamp(std::nearbyint(weight / scale), -limit, limit);
+}
+
+// Quantises columns [begin, end) of one row of the ordered matrix. row is updated up to `end`; codes and the negated
+// errors (in units of the factor's diagonal) are left in `codes` and `errors`, from index 0.
+void quantise_block(const GptqFactor& factor, int64_t begin, int64_t end, float scale, float limit, float* row,
+                    float* codes, float* errors) {
+  const int64_t cols = static_cast<int64_t>(factor.order.size());
+  for (int64_t j = begin; j < end; ++j) {
+    const float* upper = factor.upper.data() + j * cols;
+    const float code = nearest_code(row[j], scale, limit);
+    const float error = -(row[j] - code * scale) / upper[j];
+    for (int64_t l = j; l < end; ++l) row[l] += error * upper[l];
+    codes[j - begin] = code;
+    errors[j - begin] = error;
+  }
+}
+
+std::vector<float> ordered_columns(std::span<const float> weights, int64_t rows, const GptqFactor& factor) {
+  const int64_t cols = static_cast<int64_t>(factor.order.size());
+  std::vector<float> ordered(weights.size());
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t j = 0; j < cols; ++j) {
+      const int64_t column = factor.order[j];
+      ordered[r * cols + j] = factor.dead[column] ? 0.0f : weights[r * cols + column];
+    }
+  }
+  return ordered;
+}
+
+}  // namespace
+
+QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weights, int64_t rows,
+                              const GptqFactor& factor, const QuantOptions& options) {
+  const int64_t cols = static_cast<int64_t>(factor.order.size());
+  CHECK(static_cast<int64_t>(weights.size()) == rows * cols);
+  const float limit = code_limit(options);
+  QuantisedMatrix result;
+  result.codes.resize(rows * cols);
+  result.scales.resize(rows);
+  std::vector<float> ordered = ordered_columns(weights, rows, factor), errors(rows * kBlock);
+  for (int64_t begin = 0; begin < cols; begin += kBlock) {
+    const int64_t end = std::min(begin + kBlock, cols), width = end - begin;
+    pool.parallel_for(rows, 4, [&](int64_t first, int64_t last) {
+      float codes[kBlock];
+      for (int64_t r = first; r < last; ++r) {
+        if (begin == 0) result.scales[r] = row_scale(weights.subspan(r * cols, cols), options.clip_sigmas, limit);
+        quantise_block(factor, begin, end, f16_to_float(result.scales[r]), limit, &ordered[r * cols], codes,
+                       &errors[r * width]);
+        for (int64_t j = begin; j < end; ++j) {
+          result.codes[r * cols + factor.order[j]] = static_cast<int8_t>(codes[j - begin]);
+        }
+      }
+    });
+    if (end < cols) {  // the columns to come make up for these errors
+      cpu::gemm(pool, false, false, rows, cols - end, width, errors.data(), width,
+                factor.upper.data() + begin * cols + end, cols, ordered.data() + end, cols, true);
+    }
+  }
+  return result;
+}
+
+QuantisedMatrix quantise_nearest(std::span<const float> weights, int64_t rows, int64_t cols,
+                                 const QuantOptions& options) {
+  CHECK(static_cast<int64_t>(weights.size()) == rows * cols);
+  const float limit = code_limit(options);
+  QuantisedMatrix result;
+  result.codes.reserve(weights.size());
+  for (int64_t r = 0; r < rows; ++r) {
+    const std::span<const float> row = weights.subspan(r * cols, cols);
+    result.scales.push_back(row_scale(row, options.clip_sigmas, limit));
+    const float scale = f16_to_float(result.scales.back());
+    for (const float w : row) result.codes.push_back(static_cast<int8_t>(nearest_code(w, scale, limit)));
+  }
+  return result;
+}
+
+}  // namespace sixteen

@@ -1,0 +1,48 @@
+// GPTQ with standard-deviation clipping: a matrix and its Hessian become small integer codes and one fp16 scale a row.
+//
+// Frantar et al. 2023 (GPTQ) with damping, activation order and blocks of columns. A row's scale is SDClip's (PR 1394,
+// spec_1584_1555 6.2): fp16(clip_sigmas * std(row) / limit), the unbiased standard deviation, limit = 2^(bits-1) - 1.
+// Bites: matrices that read the same input (c_q, c_k, c_v) share one factor: make it once. Bits do not depend on the
+// number of threads or the instruction set (the factorisation is ours, in fp64; the updates are gemm.h's fp32).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/cpu/threads.h"
+
+namespace sixteen {
+
+struct QuantOptions {
+  int bits = 6;                // 2..8; codes lie within +-(2^(bits-1) - 1)
+  double clip_sigmas = 12.85;  // half of the clip range, in standard deviations of the row
+};
+
+struct QuantisedMatrix {
+  std::vector<int8_t> codes;     // [rows, cols], original column order
+  std::vector<uint16_t> scales;  // fp16 [rows], positive
+};
+
+// What quantising against one Hessian needs: the order of columns and the upper Cholesky factor of its inverse.
+struct GptqFactor {
+  std::vector<int32_t> order;  // [cols] original column at each place, by descending damped diagonal
+  std::vector<bool> dead;      // [cols] by original column: never saw an input, its weights count as 0
+  std::vector<float> upper;    // [cols, cols] U with U^T U = inverse of the damped, ordered Hessian; lower part 0
+};
+
+// hessian: [cols, cols], X^T X up to a positive factor. damping: share of the mean diagonal added to the diagonal.
+// Throws Error, with `name` in it, when the Hessian is not finite or not positive definite even so.
+GptqFactor factorise_hessian(cpu::ThreadPool& pool, const std::string& name, std::span<const float> hessian,
+                             int64_t cols, double damping = 0.01);
+
+// weights: [rows, cols], finite; cols = factor.order.size().
+QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weights, int64_t rows,
+                              const GptqFactor& factor, const QuantOptions& options);
+
+// The same scales, every weight rounded to the nearest code: for matrices without a Hessian, and to compare with.
+QuantisedMatrix quantise_nearest(std::span<const float> weights, int64_t rows, int64_t cols,
+                                 const QuantOptions& options);
+
+}  // namespace sixteen

@@ -1,0 +1,194 @@
+// Checkpoints: a round trip, and one clear line for everything that can be wrong with one.
+#include "model/checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "formats/error.h"
+#include "formats/safetensors.h"
+
+namespace sixteen {
+namespace {
+
+ModelConfig small_config() {
+  ModelConfig config;
+  config.vocab = 48;
+  config.layers = 2;
+  config.dim = 16;
+  config.heads = 2;
+  config.kv_heads = 1;
+  config.mlp_hidden = 32;
+  config.rope.dims = 4;
+  config.xsa_last_n = 2;
+  return config;
+}
+
+ParamStore small_store(const ModelConfig& config) {
+  ParamStore store(std::make_shared<const ParamTable>(config));
+  int64_t i = 0;
+  for (const ParamSpec& spec : store.table->specs()) {
+    for (float& value : store.tensor(spec.name)) value = std::sin(static_cast<float>(++i)) * 0.3f;
+  }
+  return store;
+}
+
+// A folder of its own a test, gone afterwards.
+class Checkpoint : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ =
+        ::testing::TempDir() + "sixteen_checkpoint_" + ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::filesystem::create_directories(folder_);
+    path_ = folder_ + "/m.safetensors";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  // The valid file's tensors and metadata, changed by `edit`, written to path_.
+  template <class Edit>
+  void write_edited(Edit edit) {
+    save_checkpoint(path_, config_, store_);
+    {
+      const SafetensorsFile file(path_);
+      std::vector<TensorView> tensors = file.tensors();
+      std::map<std::string, std::string> metadata = file.metadata();
+      edit(tensors, metadata);
+      write_safetensors(path_ + ".new", tensors, metadata);
+    }
+    std::filesystem::rename(path_ + ".new", path_);
+  }
+
+  // Loading fails with one line that has the path and every part.
+  void expect_error(const std::vector<std::string>& parts) {
+    try {
+      load_model(path_);
+      FAIL() << "loaded";
+    } catch (const Error& error) {
+      const std::string line = error.what();
+      EXPECT_NE(line.find(path_), std::string::npos) << line;
+      EXPECT_EQ(line.find('\n'), std::string::npos) << line;
+      for (const std::string& part : parts)
+        EXPECT_NE(line.find(part), std::string::npos) << line << "\nlacks: " << part;
+    }
+  }
+
+  const ModelConfig config_ = small_config();
+  ParamStore store_ = small_store(config_);
+  std::string folder_, path_;
+};
+
+TEST_F(Checkpoint, RoundTrip) {
+  save_checkpoint(path_, config_, store_, {{"producer", "test"}});
+  const Model model = load_model(path_);
+  EXPECT_EQ(model.store.flat, store_.flat);
+  EXPECT_EQ(to_json(model.config), to_json(config_));
+  EXPECT_FALSE(model.packed);
+  EXPECT_EQ(model.file_bytes, std::filesystem::file_size(path_));
+  const MappedFile bytes(path_);
+  EXPECT_EQ(to_hex(model.digest), to_hex(sha256(bytes.bytes())));
+  EXPECT_EQ(SafetensorsFile(path_).metadata().at("producer"), "test");
+  save_checkpoint(folder_ + "/again", model.config, model.store, {{"producer", "test"}});
+  EXPECT_EQ(read_text_file(folder_ + "/again"), read_text_file(path_));
+}
+
+TEST_F(Checkpoint, ReadsBf16) {
+  const std::vector<uint16_t> half(16, float_to_bf16(1.25f));
+  write_edited([&](auto& tensors, auto&) {
+    for (TensorView& tensor : tensors) {
+      if (tensor.name == "blocks.1.mlp_scale") {
+        tensor.dtype = DType::kBF16;
+        tensor.bytes = std::as_bytes(std::span(half));
+      }
+    }
+  });
+  const Model model = load_model(path_);
+  for (const float value : model.store.tensor("blocks.1.mlp_scale")) EXPECT_EQ(value, 1.25f);
+}
+
+TEST_F(Checkpoint, MissingTensor) {
+  write_edited(
+      [](auto& tensors, auto&) { std::erase_if(tensors, [](auto& t) { return t.name == "blocks.1.attn.q_gain"; }); });
+  expect_error({"blocks.1.attn.q_gain", "missing"});
+}
+
+TEST_F(Checkpoint, ExtraTensor) {
+  const float value = 1;
+  write_edited([&](auto& tensors, auto&) {
+    tensors.push_back({.name = "blocks.9.mlp_scale", .shape = {1}, .bytes = std::as_bytes(std::span(&value, 1))});
+  });
+  expect_error({"blocks.9.mlp_scale", "not part of the model"});
+}
+
+TEST_F(Checkpoint, WrongShape) {
+  write_edited([](auto& tensors, auto&) {
+    for (TensorView& tensor : tensors) {
+      if (tensor.name == "blocks.0.mlp.fc.weight") tensor.shape = {16, 32};
+    }
+  });
+  expect_error({"blocks.0.mlp.fc.weight", "[32, 16]", "[16, 32]"});
+}
+
+TEST_F(Checkpoint, IntegerTensor) {
+  write_edited([](auto& tensors, auto&) {
+    for (TensorView& tensor : tensors) {
+      if (tensor.name == "tok_emb.weight") tensor.dtype = DType::kI32;
+    }
+  });
+  expect_error({"tok_emb.weight", "F32", "I32"});
+}
+
+TEST_F(Checkpoint, NotFinite) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    ParamStore store = store_;
+    store.tensor("blocks.0.attn.c_k.weight")[5] = bad;
+    save_checkpoint(path_, config_, store);
+    expect_error({"blocks.0.attn.c_k.weight", "element 5"});
+  }
+}
+
+TEST_F(Checkpoint, ConfigMismatch) {
+  ModelConfig other = config_;
+  other.layers = 3;
+  other.xsa_last_n = 3;
+  write_edited([&](auto&, auto& metadata) { metadata["model"] = to_json(other); });
+  expect_error({"blocks.2."});
+  other = config_;
+  other.vocab = 64;
+  write_edited([&](auto&, auto& metadata) { metadata["model"] = to_json(other); });
+  expect_error({"tok_emb.weight", "[64, 16]", "[48, 16]"});
+}
+
+TEST_F(Checkpoint, ForeignMetadata) {
+  write_edited([](auto&, auto& metadata) { metadata.clear(); });
+  expect_error({"\"format\"", "import"});
+  write_edited([](auto&, auto& metadata) { metadata["format"] = "pt"; });
+  expect_error({"\"pt\""});
+  write_edited([](auto&, auto& metadata) { metadata["version"] = "2"; });
+  expect_error({"version 2"});
+  write_edited([](auto&, auto& metadata) { metadata.erase("model"); });
+  expect_error({"\"model\""});
+  write_edited([](auto&, auto& metadata) { metadata["model"] = "{\"vocab\": 48"; });
+  expect_error({});
+  write_edited([](auto&, auto& metadata) { metadata["model"] = "{\"vocab\": 48}"; });
+  expect_error({});
+}
+
+TEST_F(Checkpoint, CorruptFiles) {
+  save_checkpoint(path_, config_, store_);
+  const std::string good = read_text_file(path_);
+  for (const size_t keep : {size_t{0}, size_t{4}, size_t{8}, size_t{100}, good.size() / 2, good.size() - 1}) {
+    write_file(path_, good.substr(0, keep));
+    expect_error({});
+  }
+  write_file(path_, good + "x");
+  expect_error({});
+  write_file(path_, std::string(1000, 'a'));
+  expect_error({});
+  std::filesystem::remove(path_);
+  expect_error({});
+}
+
+}  // namespace
+}  // namespace sixteen
