@@ -1,0 +1,133 @@
+// sixteen-train bench: ms a step, tokens/s and the share of the machine's matrix rate, loop off and on, on random tokens.
+//
+// Peers in the same run: our own fp32 product of 1024 cubed and OpenBLAS's sgemm of the same, best of several. The last column
+// is a hash of the losses, so that a fast wrong answer shows.
+#include <cblas.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "formats/error.h"
+#include "formats/sha256.h"
+#include "model/console.h"
+#include "model/optim.h"
+#include "model/peak.h"
+#include "trainer/commands.h"
+#include "trainer/train_config.h"
+
+namespace sixteen {
+namespace {
+
+struct BenchOptions {
+  std::string config, device = "cpu";
+  int threads = 0;
+  int64_t steps = 5;
+  Console console;
+};
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Best rate of OpenBLAS's sgemm on 1024 x 1024 x 1024, flops a second.
+double openblas_flops() {
+  constexpr int kSize = 1024;
+  std::vector<float> a(kSize * kSize), b(kSize * kSize), c(kSize * kSize);
+  for (size_t i = 0; i < a.size(); ++i) {
+    a[i] = static_cast<float>((i * 2654435761u) % 2001) / 1000.0f - 1.0f;
+    b[i] = static_cast<float>((i * 2246822519u) % 1999) / 1000.0f - 1.0f;
+  }
+  double best = 1e30;
+  const auto begin = Clock::now();
+  while (seconds_since(begin) < 0.3) {
+    const auto start = Clock::now();
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, kSize, kSize, kSize, 1, a.data(), kSize, b.data(), kSize, 0, c.data(), kSize);
+    best = std::min(best, seconds_since(start));
+  }
+  return 2.0 * kSize * kSize * kSize / best;
+}
+
+struct Timing {
+  double seconds = 1e30;  // best step
+  std::string hash;       // of the losses
+};
+
+Timing time_steps(Session* session, Optimizer* optimizer, const TrainConfig& train, bool looping, int64_t steps) {
+  const size_t rows = static_cast<size_t>(train.micro_windows * train.seq_len);
+  std::vector<int32_t> ids(rows), targets(rows);
+  const std::vector<float> weight(rows, 1.0f / static_cast<float>(train.windows_per_step * train.seq_len));
+  for (size_t i = 0; i < rows; ++i) {
+    ids[i] = static_cast<int32_t>((i * 2654435761u >> 7) % static_cast<uint64_t>(session->config().vocab));
+    targets[i] = static_cast<int32_t>((i * 2246822519u >> 5) % static_cast<uint64_t>(session->config().vocab));
+  }
+  Timing timing;
+  std::vector<double> losses;
+  for (int64_t s = 0; s < steps + 1; ++s) {  // the first step compiles and is not timed
+    const auto start = Clock::now();
+    session->zero_grads();
+    double loss = 0;
+    for (int64_t done = 0; done < train.windows_per_step; done += train.micro_windows) {
+      loss += session->train(ids, targets, weight, train.micro_windows, train.seq_len, looping);
+    }
+    optimizer->step({.lr_scale = 0.1, .momentum = 0.9});
+    losses.push_back(loss);
+    if (s > 0) timing.seconds = std::min(timing.seconds, seconds_since(start));
+  }
+  timing.hash = to_hex(sha256(std::as_bytes(std::span(losses)))).substr(0, 16);
+  return timing;
+}
+
+void bench(const BenchOptions& o) {
+  ConfigFile file(o.config);
+  file.check_sections({"model", "train", "pack", "eval"});
+  const ModelConfig model = read_model_config(file.section("model"), o.config);
+  const TrainConfig train = read_train_config(file.section("train"), o.config);
+  auto table = std::make_shared<ParamTable>(model);
+  Session session(make_device(o.device, o.threads), model, table);
+  ParamStore store(table);
+  initialise(model, static_cast<uint64_t>(train.seed), &store);
+  session.set_weights(store);
+  Optimizer optimizer(&session, train.optim);
+  const double peak = measure_peak_flops(session.device());
+  nlohmann::ordered_json json{{"device", session.device().name()}, {"parameters", table->parameters()}, {"gemm_flops", peak}};
+  o.console.say(table->parameters(), " parameters on ", session.device().name(), "; our fp32 product ", format_count(peak), "flop/s");
+  double peer = 0;
+  if (o.device == "cpu") {
+    peer = openblas_flops();
+    json["openblas_flops"] = peer;
+    o.console.say("OpenBLAS sgemm (", openblas_get_corename(), ", ", openblas_get_num_threads(), " threads) ", format_count(peer), "flop/s");
+  }
+  for (const bool looping : {false, true}) {
+    if (looping && model.loop.extra_passes == 0) continue;
+    const Timing t = time_steps(&session, &optimizer, train, looping, o.steps);
+    const double tokens = static_cast<double>(train.windows_per_step * train.seq_len);
+    const double rate = tokens / t.seconds * train_flops_per_token(model, train.seq_len, looping);
+    o.console.say(looping ? "loop on:  " : "loop off: ", format_count(1000 * t.seconds), " ms/step, ", format_count(tokens / t.seconds),
+                  " tokens/s, ", format_count(rate), "flop/s = ", static_cast<int>(100 * rate / peak), " % of our product",
+                  peer > 0 ? ", " + std::to_string(static_cast<int>(100 * rate / peer)) + " % of OpenBLAS's" : "", ", hash ", t.hash);
+    json[looping ? "loop_on" : "loop_off"] = {{"ms_per_step", 1000 * t.seconds},
+                                              {"tokens_per_second", tokens / t.seconds},
+                                              {"flops", rate},
+                                              {"share_of_gemm", rate / peak},
+                                              {"hash", t.hash}};
+  }
+  o.console.result(json);
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app) {
+  auto o = std::make_shared<BenchOptions>();
+  CLI::App* c = app.add_subcommand("bench", "Time training steps of a config on random tokens");
+  add_console_options(*c, &o->console);
+  c->add_option("--config", o->config, "TOML file with [model] and [train]")->required();
+  c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
+  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->capture_default_str();
+  c->add_option("--steps", o->steps, "timed steps; the best counts")->capture_default_str();
+  c->callback([o] { bench(*o); });
+}
+
+}  // namespace sixteen
