@@ -5,18 +5,17 @@ PACKAGES := g++ cmake ninja-build pkg-config libcli11-dev libtomlplusplus-dev nl
 JOBS ?= $(shell nproc)
 INSTALL := apt-get install -y --no-install-recommends
 
-.PHONY: demo test build bench clean packages
+.PHONY: demo test build bench clean configure packages
 .DEFAULT_GOAL := build
 
-build: packages  ## the programs, in build/bin
-	@echo "sixteen: CPU build (for CUDA: cmake --preset cuda && cmake --build --preset cuda)"
-	@cmake --preset release --log-level=NOTICE
-	@cmake --build --preset release -j $(JOBS)
+build: configure  ## the three programs, in build/bin
+	@cmake --build --preset release -j $(JOBS) --target programs
 
 demo: build  ## train, pack and score a small model; leaves everything in build/demo
 	@./demo.sh build/demo
 
-test: build  ## every test; those on golden data skip where SIXTEEN_SHARED (default ../shared) is not there
+test: configure  ## every test; those on golden data skip where SIXTEEN_SHARED (default ../shared) is not there
+	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $(JOBS)
 
 bench: build  ## speed on this machine
@@ -27,6 +26,10 @@ bench: build  ## speed on this machine
 
 clean:  ## everything that was built
 	rm -rf build
+
+configure: packages
+	@echo "sixteen: CPU build (for CUDA: cmake --preset cuda && cmake --build --preset cuda)"
+	@cmake --preset release --log-level=NOTICE
 
 packages:
 	@command -v dpkg-query >/dev/null || exit 0; \
