@@ -28,7 +28,7 @@ clean:  ## everything that was built
 	rm -rf build
 
 configure: packages
-	@echo "sixteen: CPU build (for CUDA: cmake --preset cuda && cmake --build --preset cuda)"
+	@echo "sixteen: CPU build (make never uses CUDA; the cuda preset does)"
 	@cmake --preset release --log-level=NOTICE
 
 packages:
