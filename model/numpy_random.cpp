@@ -29,7 +29,8 @@ std::array<uint64_t, 4> seed_state(uint64_t seed) {
     return t ^ (t >> 16);
   };
   std::array<uint32_t, kPoolWords> pool{};
-  const std::array<uint32_t, kPoolWords> entropy = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), 0, 0};
+  const std::array<uint32_t, kPoolWords> entropy = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), 0,
+                                                    0};
   for (int i = 0; i < kPoolWords; ++i) pool[i] = hashmix(entropy[i]);
   for (int source = 0; source < kPoolWords; ++source) {
     for (int target = 0; target < kPoolWords; ++target) {

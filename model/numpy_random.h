@@ -15,7 +15,7 @@ class NumpyRandom {
   explicit NumpyRandom(uint64_t seed);
 
   uint64_t next64();
-  uint32_t next32();  // low half of a 64-bit draw first, its high half on the next call
+  uint32_t next32();     // low half of a 64-bit draw first, its high half on the next call
   double next_double();  // [0, 1), 53 bits; leaves a waiting half alone
 
   // integers(0, n): uniform in [0, n), 1 <= n < 2^32. n = 1 draws nothing, as in NumPy.

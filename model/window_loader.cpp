@@ -44,7 +44,8 @@ std::vector<int64_t> token_counts(const std::vector<TokenShard>& shards) {
   int64_t at = start;
   while (at < start + count - 1 && tokens[at] < vocab) ++at;
   fail(shard.path(), ": offset ", kShardHeaderBytes + 2 * at, ": token id ", tokens[at], " (token ", at,
-       ") is beyond the vocabulary of ", vocab, "; the shards were made with another tokenizer than the config's vocab_size");
+       ") is beyond the vocabulary of ", vocab,
+       "; the shards were made with another tokenizer than the config's vocab_size");
 }
 
 }  // namespace

@@ -30,8 +30,8 @@ class WindowPlan {
   WindowPlan(std::vector<int64_t> shard_tokens, int64_t seq_len, uint64_t seed);
 
   TrainWindow next();
-  int64_t drawn() const { return drawn_; }            // windows handed out so far
-  int64_t windows_left() const { return left_; }      // until all shards are dealt anew
+  int64_t drawn() const { return drawn_; }        // windows handed out so far
+  int64_t windows_left() const { return left_; }  // until all shards are dealt anew
 
  private:
   void deal();  // a new phase and a new start list for every shard
@@ -56,7 +56,7 @@ class WindowLoader {
   std::span<const TrainWindow> windows() const { return windows_; }  // [rows] of the last batch
 
   const std::vector<std::string>& files() const { return files_; }
-  int64_t tokens() const { return tokens_; }                 // in this rank's shards
+  int64_t tokens() const { return tokens_; }  // in this rank's shards
   int64_t windows_drawn() const { return plan_.drawn(); }
 
   // The place in the data as one line of text. restore() throws Error when it was saved with another rank, world, seq_len

@@ -58,12 +58,14 @@ void run_tokenize(TokenizeOptions options) {
 void add_tokenize_command(CLI::App& app) {
   auto options = std::make_shared<TokenizeOptions>();
   Tokenization* job = &options->job;
-  CLI::App* command = app.add_subcommand("tokenize", "Turn text into token shards (PREFIX_train_*.bin, PREFIX_val_*.bin)");
+  CLI::App* command =
+      app.add_subcommand("tokenize", "Turn text into token shards (PREFIX_train_*.bin, PREFIX_val_*.bin)");
   command->add_option("--tokenizer", job->tokenizer, "SentencePiece .model file")->required();
   command->add_option("--text", job->text, "text files: .txt or .jsonl (field \"text\"), also .xz")->required();
   command->add_option("--out", job->out, "folder for the shards, made when absent")->required();
   command->add_option("--val-docs", job->val_documents, "the first so many documents, after shuffling, are validation");
-  command->add_option("--shard-tokens", job->shard_tokens, "tokens in a shard at most; every training rank needs a shard");
+  command->add_option("--shard-tokens", job->shard_tokens,
+                      "tokens in a shard at most; every training rank needs a shard");
   command->add_option("--prefix", job->prefix, "the shards' names begin with it");
   command->add_option("--seed", job->seed, "of the documents' order");
   command->add_flag("--no-shuffle", options->no_shuffle, "keep the documents in the order given");

@@ -20,9 +20,9 @@ void run_tokenizer(TokenizerOptions options) {
   install_interrupt_handler();
   options.training.txt = parse_txt_documents(options.txt_documents);
   const TokenizerTrained report = train_tokenizer(options.training, options.console);
-  options.console.say(options.training.out, ": ", options.training.vocab, " pieces from ", report.documents_used, " of ",
-                      report.documents, " documents (", report.text_bytes_used, " of ", report.text_bytes, " bytes) in ",
-                      format_duration(report.seconds));
+  options.console.say(options.training.out, ": ", options.training.vocab, " pieces from ", report.documents_used,
+                      " of ", report.documents, " documents (", report.text_bytes_used, " of ", report.text_bytes,
+                      " bytes) in ", format_duration(report.seconds));
   options.console.result({{"out", options.training.out},
                           {"vocab", options.training.vocab},
                           {"documents", report.documents},
@@ -36,8 +36,10 @@ void run_tokenizer(TokenizerOptions options) {
 
 void add_tokenizer_command(CLI::App& app) {
   auto options = std::make_shared<TokenizerOptions>();
-  CLI::App* command = app.add_subcommand("tokenizer", "Train a SentencePiece BPE tokenizer with the challenge's settings");
-  command->add_option("--text", options->training.text, "text files: .txt or .jsonl (field \"text\"), also .xz")->required();
+  CLI::App* command =
+      app.add_subcommand("tokenizer", "Train a SentencePiece BPE tokenizer with the challenge's settings");
+  command->add_option("--text", options->training.text, "text files: .txt or .jsonl (field \"text\"), also .xz")
+      ->required();
   command->add_option("--vocab", options->training.vocab, "pieces, with the 256 bytes and 4 marks (300 to 65536)");
   command->add_option("--out", options->training.out, "the .model file to write")->required();
   command->add_option("--max-bytes", options->training.max_bytes,

@@ -76,7 +76,8 @@ struct TextSource::Reader {
     const std::string inner = xz ? path.substr(0, path.size() - 3) : path;
     json = inner.ends_with(".jsonl");
     in.resize(kBlockBytes);
-    if (xz && lzma_stream_decoder(&stream, kXzMemoryBytes, LZMA_CONCATENATED) != LZMA_OK) fail(path, ": cannot start liblzma");
+    if (xz && lzma_stream_decoder(&stream, kXzMemoryBytes, LZMA_CONCATENATED) != LZMA_OK)
+      fail(path, ": cannot start liblzma");
   }
   ~Reader() {
     lzma_end(&stream);
@@ -85,7 +86,8 @@ struct TextSource::Reader {
 
   size_t read_file(std::byte* data, size_t bytes) {
     const size_t got = std::fread(data, 1, bytes, file);
-    if (got < bytes && std::ferror(file) != 0) fail(path, ": offset ", bytes_read + got, ": read error: ", std::strerror(errno));
+    if (got < bytes && std::ferror(file) != 0)
+      fail(path, ": offset ", bytes_read + got, ": read error: ", std::strerror(errno));
     bytes_read += got;
     return got;
   }

@@ -19,7 +19,7 @@ enum class TxtDocuments { kBlankLine, kLine, kFile };
 TxtDocuments parse_txt_documents(const std::string& name);  // "blank-line", "line", "file"; throws UsageError
 
 struct TextRecord {
-  std::string raw;   // a JSON line, or a document's text
+  std::string raw;  // a JSON line, or a document's text
   std::string path;
   int64_t line = 0;  // its first line in the (unpacked) file, from 1
   bool json = false;

@@ -34,7 +34,8 @@ struct EncodedBatch {
   uint64_t file_bytes_done = 0;
 };
 
-EncodedBatch encode_batch(const std::vector<TextRecord>& records, const Tokenizer& tokenizer, const ByteTables& tables) {
+EncodedBatch encode_batch(const std::vector<TextRecord>& records, const Tokenizer& tokenizer,
+                          const ByteTables& tables) {
   EncodedBatch batch;
   const int32_t bos = tokenizer.bos_id();
   for (const TextRecord& record : records) {

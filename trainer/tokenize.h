@@ -20,14 +20,14 @@ struct Tokenization {
   std::string tokenizer;
   std::vector<std::string> text;
   TxtDocuments txt = TxtDocuments::kBlankLine;
-  std::string out;              // folder, made when absent
+  std::string out;  // folder, made when absent
   std::string prefix = "tokens";
   int64_t val_documents = 0;
   int64_t shard_tokens = 100'000'000;
   bool shuffle = true;
   uint64_t seed = 1;
-  bool overwrite = false;       // replace all shards of this prefix that are there
-  int threads = 0;              // 0: one a core
+  bool overwrite = false;  // replace all shards of this prefix that are there
+  int threads = 0;         // 0: one a core
 };
 
 struct SplitCounts {

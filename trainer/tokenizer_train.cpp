@@ -33,7 +33,8 @@ struct Document {
 };
 
 // The documents with the smallest keys that fit into max_bytes together, in their original order.
-std::vector<std::string> sample(TextSource* source, uint64_t max_bytes, TokenizerTrained* report, const Console& console) {
+std::vector<std::string> sample(TextSource* source, uint64_t max_bytes, TokenizerTrained* report,
+                                const Console& console) {
   std::priority_queue<Document> kept;
   Progress progress(console, "read", source->file_bytes(), "B");
   TextRecord record;
@@ -121,12 +122,19 @@ TokenizerTrained train_tokenizer(const TokenizerTraining& training, const Consol
   console.say("training ", training.vocab, " pieces on ", format_count(static_cast<double>(report.text_bytes_used)),
               "B of text");
   Sentences sentences(texts);
-  const std::unordered_map<std::string, std::string> settings = {
-      {"model_type", "bpe"}, {"vocab_size", std::to_string(training.vocab)}, {"character_coverage", "0.999"},
-      {"byte_fallback", "true"}, {"split_digits", "true"}, {"normalization_rule_name", "nmt_nfkc"},
-      {"add_dummy_prefix", "false"}, {"hard_vocab_limit", "false"},
-      {"pad_id", "0"}, {"bos_id", "1"}, {"eos_id", "2"}, {"unk_id", "3"},
-      {"minloglevel", training.verbose ? "0" : "2"}};
+  const std::unordered_map<std::string, std::string> settings = {{"model_type", "bpe"},
+                                                                 {"vocab_size", std::to_string(training.vocab)},
+                                                                 {"character_coverage", "0.999"},
+                                                                 {"byte_fallback", "true"},
+                                                                 {"split_digits", "true"},
+                                                                 {"normalization_rule_name", "nmt_nfkc"},
+                                                                 {"add_dummy_prefix", "false"},
+                                                                 {"hard_vocab_limit", "false"},
+                                                                 {"pad_id", "0"},
+                                                                 {"bos_id", "1"},
+                                                                 {"eos_id", "2"},
+                                                                 {"unk_id", "3"},
+                                                                 {"minloglevel", training.verbose ? "0" : "2"}};
   std::string model;
   const auto status = sentencepiece::SentencePieceTrainer::Train(settings, &sentences, &model);
   if (!status.ok()) {
@@ -137,7 +145,8 @@ TokenizerTrained train_tokenizer(const TokenizerTraining& training, const Consol
          " Try another --vocab or more text");
   }
   sentencepiece::SentencePieceProcessor trained;
-  if (!trained.LoadFromSerializedProto(model).ok()) fail(training.out, ": SentencePiece cannot read the model it trained");
+  if (!trained.LoadFromSerializedProto(model).ok())
+    fail(training.out, ": SentencePiece cannot read the model it trained");
   if (trained.GetPieceSize() != training.vocab) {
     fail("--vocab ", training.vocab, ": the text yields only ", trained.GetPieceSize(),
          " pieces; give more text or use --vocab ", trained.GetPieceSize());
