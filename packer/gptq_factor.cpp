@@ -16,6 +16,7 @@ namespace sixteen {
 namespace {
 
 constexpr int64_t kTile = 64;
+constexpr int64_t kStrip = 256;
 
 // A row-major square matrix or a part of one.
 struct Part {
@@ -54,7 +55,7 @@ void invert_tile(Part l, int64_t n, Part x) {
 }
 
 // x = inverse of the lower Cholesky factor l of a (n x n, overwritten by l); x comes zeroed. False when a is not
-// positive definite. A tile at a time: what earlier columns take away, the tile's own factor, l below it, x's rows beside it.
+// positive definite. A tile at a time: what earlier columns take away, the tile's factor, l below it, x's rows beside it.
 bool inverse_cholesky(cpu::ThreadPool& pool, int64_t n, Part a, Part x) {
   std::vector<double> copy(n * kTile);
   for (int64_t k = 0; k < n; k += kTile) {
@@ -72,8 +73,11 @@ bool inverse_cholesky(cpu::ThreadPool& pool, int64_t n, Part a, Part x) {
       for (int64_t r = 0; r < below; ++r) std::copy_n(&a(k + width + r, k), width, &copy[r * width]);
       cpu::gemm(pool, false, true, below, width, width, copy.data(), width, inverse.at, n, &a(k + width, k), n, false);
     }
-    if (k > 0) {  // x[tile, ..k] = -x[tile, tile] (l[tile, ..k] x[..k, ..k])
-      cpu::gemm(pool, false, false, width, k, k, &a(k, 0), n, x.at, n, copy.data(), k, false);
+    if (k > 0) {                                 // x[tile, ..k] = -x[tile, tile] (l[tile, ..k] x[..k, ..k])
+      for (int64_t c = 0; c < k; c += kStrip) {  // x's columns from c on begin with c zeros
+        cpu::gemm(pool, false, false, width, std::min(kStrip, k - c), k - c, &a(k, c), n, &x(c, c), n, &copy[c], k,
+                  false);
+      }
       for (int64_t i = 0; i < width * k; ++i) copy[i] = -copy[i];
       cpu::gemm(pool, false, false, width, k, width, inverse.at, n, copy.data(), k, &x(k, 0), n, false);
     }

@@ -1,0 +1,37 @@
+// How a model is scored: the [eval] section of a config file. Defaults are PR 1584's, except that the last partial window is
+// scored too (drop_tail = true leaves it out, as the records do).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "formats/config_file.h"
+#include "model/transformer.h"
+
+namespace sixteen {
+
+struct TttConfig {             // score-first test-time training by SGD (spec_1584_1555 7.3)
+  double lr = 0.005;           // of the first chunk; falls to 0 along half a cosine over the chunks
+  int64_t epochs = 3;          // passes over a chunk once it is scored
+  int64_t chunk = 32768;       // targets scored before each round of training
+  int64_t batch_seqs = 32;     // windows of one step
+  double momentum = 0.9;
+  double clip_norm = 1.0;      // global gradient norm; 0: none
+  int64_t freeze_blocks = 0;   // first blocks that stay as they are
+};
+
+struct EvalConfig {
+  int64_t window = 0;          // tokens; 0: the model's rope.train_len
+  int64_t stride = 64;         // of sliding windows
+  int64_t batch = 0;           // windows of one forward pass; 0: about 16k tokens. Changes no bit
+  bool drop_tail = false;
+  bool logits_bf16 = false;    // trap T4
+  TttConfig ttt;
+  HashEmbedConfig hash{.buckets = 16384, .multiplier = 2039};
+};
+
+EvalConfig read_eval_config(Section section, const std::string& where);
+// Also fills in `window`. Throws Error naming the field.
+void validate(EvalConfig* config, const ModelConfig& model, const std::string& where);
+
+}  // namespace sixteen

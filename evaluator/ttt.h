@@ -1,0 +1,28 @@
+// Score-first test-time training: a chunk is scored by weights that have seen only chunks before it, then trained on.
+//
+// Source: spec_1584_1555 7.3 (PR 461's protocol). The hash embedding, when the session has one, starts at zero and trains along.
+// Bites: weights, momentum and hash table persist over the whole text; the last chunk is not trained on.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "evaluator/eval_config.h"
+#include "formats/tokenizer.h"
+#include "model/score.h"
+#include "model/session.h"
+
+namespace sixteen {
+
+struct TttResult {
+  ScoreSum sum;
+  int64_t chunks = 0, steps = 0;
+  double score_seconds = 0, train_seconds = 0;
+};
+
+// nll_out (one value a target, in order) may be null; progress(targets scored, bpb so far) too.
+TttResult score_with_training(Session* session, std::span<const uint16_t> tokens, const ByteTables& tables, const EvalConfig& config,
+                              std::vector<float>* nll_out, const std::function<void(int64_t, double)>& progress);
+
+}  // namespace sixteen

@@ -1,0 +1,95 @@
+// sixteen-pack pack: checkpoint -> artifact, with calibration, a size limit and a read-back.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "formats/error.h"
+#include "packer/code_size.h"
+#include "packer/commands.h"
+#include "packer/pack.h"
+
+namespace sixteen {
+namespace {
+
+struct PackCommand {
+  std::string input, output, config, calib, codec, device = "cpu";
+  std::vector<std::string> code;
+  int64_t target_bytes = -1;
+  int matrix_bits = 0, embedding_bits = 0, level = -1, threads = 0;
+  bool nearest = false, over_budget = false;
+  Console console;
+};
+
+PackConfig load_config(const PackCommand& o, const ModelConfig& model) {
+  PackConfig config;
+  config.calib_seq_len = model.rope.train_len;
+  if (!o.config.empty()) {
+    ConfigFile file(o.config);
+    file.check_sections({"model", "train", "pack", "eval"});
+    config = read_pack_config(file.section("pack"), o.config);
+  }
+  if (o.matrix_bits > 0) config.matrix.bits = o.matrix_bits;
+  if (o.embedding_bits > 0) config.embedding.bits = o.embedding_bits;
+  if (!o.codec.empty()) {
+    config.stream.codec = parse_codec(o.codec);
+    config.stream.level = default_level(config.stream.codec);
+  }
+  if (o.level >= 0) config.stream.level = o.level;
+  if (o.target_bytes >= 0) config.target_bytes = o.target_bytes;
+  validate(config, "command line");
+  return config;
+}
+
+void pack(const PackCommand& o) {
+  install_interrupt_handler();
+  if (o.calib.empty() && !o.nearest) {
+    throw UsageError("--calib is required: training shards that GPTQ calibrates on (or --nearest to round without calibration)");
+  }
+  const Model model = load_checkpoint(o.input);
+  const PackConfig config = load_config(o, model.config);
+  const uint64_t code_bytes = total_bytes(count_files(o.code));
+  Hessians hessians;
+  if (!o.nearest) {
+    Session session(make_device(o.device, o.threads), model.config, model.table);
+    session.set_weights(model.store);
+    hessians = collect_hessians(&session, o.calib, config, o.console);
+  }
+  Artifact artifact = quantise_model(model, hessians, config, o.console);
+  o.console.say("coding with ", codec_name(config.stream.codec), " level ", config.stream.level, " ...");
+  const PackReport report = write_verified(&artifact, o.output, code_bytes, config, o.over_budget);
+  const uint64_t total = report.artifact_bytes + report.code_bytes;
+  o.console.say("wrote ", o.output, ": ", report.artifact_bytes, " bytes, read back and compared; with ", report.code_bytes,
+                " bytes of code ", total, " of ", config.target_bytes);
+  o.console.result({{"artifact", o.output},
+                    {"artifact_bytes", report.artifact_bytes},
+                    {"code_bytes", report.code_bytes},
+                    {"total_bytes", total},
+                    {"target_bytes", config.target_bytes},
+                    {"parameters", model.table->parameters()},
+                    {"sha256", to_hex(artifact.digest)}});
+}
+
+}  // namespace
+
+void add_pack_command(CLI::App& app) {
+  auto o = std::make_shared<PackCommand>();
+  CLI::App* c = app.add_subcommand("pack", "Quantise and code a checkpoint: M.safetensors -> M.s16");
+  add_console_options(*c, &o->console);
+  c->add_option("checkpoint", o->input, "checkpoint of sixteen-train (.safetensors)")->required();
+  c->add_option("-o,--out", o->output, "artifact to write (.s16)")->required();
+  c->add_option("--config", o->config, "TOML file with [pack]; without it the defaults of PR 1584");
+  c->add_option("--calib", o->calib, "pattern of training shards for calibration, quoted");
+  c->add_option("--bits", o->matrix_bits, "of matrices, 2 to 8; overrides [pack] matrix_bits (6)");
+  c->add_option("--embedding-bits", o->embedding_bits, "of the token embedding, 2 to 8; overrides embedding_bits (8)");
+  c->add_option("--codec", o->codec, "stored, brotli, zstd or xz; overrides [pack] codec (brotli)");
+  c->add_option("--level", o->level, "of the codec; default: its strongest");
+  c->add_option("--target-bytes", o->target_bytes, "limit of artifact and code in bytes; overrides target_bytes (16000000)");
+  c->add_option("--code", o->code, "files and folders of code that count against the limit");
+  c->add_flag("--nearest", o->nearest, "round to nearest, without calibration");
+  c->add_flag("--over-budget", o->over_budget, "write the artifact even above the limit");
+  c->add_option("--device", o->device, "of the calibration, cpu or cuda")->capture_default_str();
+  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->capture_default_str();
+  c->callback([o] { pack(*o); });
+}
+
+}  // namespace sixteen

@@ -1,0 +1,116 @@
+// See pack.h.
+#include "packer/pack.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "formats/error.h"
+#include "formats/file.h"
+#include "graph/cpu/threads.h"
+
+namespace sixteen {
+namespace {
+
+std::vector<int64_t> dims(const Shape& shape) {
+  std::vector<int64_t> result;
+  for (int i = 0; i < shape.rank(); ++i) result.push_back(shape[i]);
+  return result;
+}
+
+PackedTensor plain_f16(const ParamSpec& spec, std::span<const float> values) {
+  PackedTensor t;
+  t.name = spec.name;
+  t.shape = dims(spec.shape);
+  t.plain.resize(values.size() * sizeof(uint16_t));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t bits = float_to_f16(values[i]);
+    if (!std::isfinite(f16_to_float(bits))) {
+      fail(spec.name, ": value ", values[i], " at ", i, " does not fit fp16 (largest 65504); was the training run sound?");
+    }
+    std::memcpy(t.plain.data() + i * sizeof(bits), &bits, sizeof(bits));
+  }
+  return t;
+}
+
+// Factors of Hessians, the last one kept: c_q, c_k and c_v stand apart in the table, so all are remembered by address.
+class Factors {
+ public:
+  Factors(cpu::ThreadPool& pool, double damping) : pool_(pool), damping_(damping) {}
+  const GptqFactor& of(const std::string& name, const std::vector<float>* hessian, int64_t cols) {
+    std::unique_ptr<GptqFactor>& slot = factors_[hessian];
+    if (slot == nullptr) slot = std::make_unique<GptqFactor>(factorise_hessian(pool_, name, *hessian, cols, damping_));
+    return *slot;
+  }
+
+ private:
+  cpu::ThreadPool& pool_;
+  double damping_;
+  std::map<const std::vector<float>*, std::unique_ptr<GptqFactor>> factors_;
+};
+
+bool same(const PackedTensor& a, const PackedTensor& b) {
+  return a.name == b.name && a.shape == b.shape && a.bits == b.bits && a.codes == b.codes && a.scales == b.scales &&
+         a.plain_dtype == b.plain_dtype && a.plain == b.plain;
+}
+
+}  // namespace
+
+Artifact quantise_model(const Model& model, const Hessians& hessians, const PackConfig& config, const Console& console) {
+  cpu::ThreadPool pool;
+  Factors factors(pool, config.damping);
+  Artifact artifact;
+  artifact.config_json = to_json(model.config);
+  artifact.metadata["producer"] = std::string("sixteen-pack ") + SIXTEEN_VERSION;
+  Progress progress(console, "quantising", model.table->specs().size(), "tensors");
+  for (const ParamSpec& spec : model.table->specs()) {
+    const std::span<const float> values = model.store.tensor(spec.name);
+    if (spec.quant == QuantClass::kSmall || spec.shape.rank() != 2 || spec.shape.numel() <= config.max_plain_numel) {
+      artifact.tensors.push_back(plain_f16(spec, values));
+    } else {
+      const QuantOptions& options = spec.quant == QuantClass::kEmbedding ? config.embedding : config.matrix;
+      const int64_t rows = spec.shape[0], cols = spec.shape[1];
+      const std::vector<float>* hessian = hessian_for(hessians, spec.name);
+      QuantisedMatrix q = hessian == nullptr ? quantise_nearest(values, rows, cols, options)
+                                             : quantise_gptq(pool, values, rows, factors.of(spec.name, hessian, cols), options);
+      artifact.tensors.push_back({.name = spec.name,
+                                  .shape = dims(spec.shape),
+                                  .bits = options.bits,
+                                  .codes = std::move(q.codes),
+                                  .scales = std::move(q.scales),
+                                  .plain = {}});
+    }
+    progress.update(artifact.tensors.size());
+    stop_if_interrupted();
+  }
+  progress.finish();
+  return artifact;
+}
+
+PackReport write_verified(Artifact* artifact, const std::string& path, uint64_t code_bytes, const PackConfig& config,
+                          bool over_budget) {
+  const auto start = std::chrono::steady_clock::now();
+  const Bytes bytes = serialise_artifact(artifact, {}, config.stream);
+  const uint64_t total = bytes.size() + code_bytes;
+  if (total > static_cast<uint64_t>(config.target_bytes) && !over_budget) {
+    fail(path, ": artifact ", bytes.size(), " + code ", code_bytes, " = ", total, " bytes, over the target of ", config.target_bytes,
+         " by ", total - static_cast<uint64_t>(config.target_bytes), "; nothing was written. Use fewer bits or a smaller model, or --over-budget");
+  }
+  write_file(path, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  try {
+    const Artifact again = read_artifact(path);
+    bool equal = again.config_json == artifact->config_json && again.tensors.size() == artifact->tensors.size();
+    for (size_t i = 0; equal && i < again.tensors.size(); ++i) equal = same(again.tensors[i], artifact->tensors[i]);
+    if (!equal) fail(path, ": what was read back differs from what was packed; the file was removed");
+    unpack(again, path);  // the config and the tensors fit each other
+  } catch (...) {
+    std::filesystem::remove(path);
+    throw;
+  }
+  return {bytes.size(), code_bytes, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+}
+
+}  // namespace sixteen

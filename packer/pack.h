@@ -1,0 +1,28 @@
+// The packer's core: a model and its Hessians become an Artifact, and an artifact becomes a file that was read back.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "formats/artifact.h"
+#include "model/checkpoint.h"
+#include "packer/calibration.h"
+#include "packer/pack_config.h"
+
+namespace sixteen {
+
+// Quantises by the parameter table's policy: matrices and the embedding by GPTQ (nearest rounding where there is no Hessian),
+// small tensors as fp16. Throws Error when a value does not fit fp16.
+Artifact quantise_model(const Model& model, const Hessians& hessians, const PackConfig& config, const Console& console);
+
+struct PackReport {
+  uint64_t artifact_bytes = 0, code_bytes = 0;
+  double seconds = 0;
+};
+
+// Serialises, checks the size against config.target_bytes, writes atomically, reads the file again with the evaluator's reader
+// and compares every tensor. Throws Error (nothing written) when artifact and code are over the target and `over_budget` is false.
+PackReport write_verified(Artifact* artifact, const std::string& path, uint64_t code_bytes, const PackConfig& config,
+                          bool over_budget);
+
+}  // namespace sixteen
