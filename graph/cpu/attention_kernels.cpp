@@ -3,17 +3,18 @@
 //
 // Every number is a chain of fma over keys or over the head's dims in rising order, in whatever block of rows it is computed;
 // a query's row stops exactly at its own position. So a row's bits depend on its query and on the keys before it alone.
+// Scores are kept in base 2.
 // Bites: see isa.h for what a source that is compiled thrice must not use.
 #include "graph/cpu/attention_kernels.h"
 
 #include "graph/cpu/vecmath.h"
+#include "graph/cpu/weight_exp2.h"
 
 namespace sixteen::cpu::SIXTEEN_ISA {
 namespace {
 
 constexpr int64_t kTile = kAttentionTile;
 constexpr int kBlockRows = 6;
-constexpr double kLog2E = 1.44269504088896340736, kLn2 = 0.693147180559945309417;  // scores are kept in base 2
 #if defined(__AVX512F__)
 constexpr int kBlockVectors = 4;  // 24 of 32 registers accumulate
 #else
@@ -122,28 +123,6 @@ void pack_rows(const T* x, int64_t row, int64_t rows, int64_t head_dim, T factor
       value.store(out + i * width + c);
     }
   }
-}
-
-// 2^x for a softmax weight: x <= 0, or above it by rounding; 0 below -126; NaN stays. Half the work of exp (vecmath.h).
-// 2^x = 2^n (1 + r q(r)), n = round(x), with relative error 3e-9; minimax coefficients rounded to fp32 one by one.
-inline Lanes<float> weight_exp2(Lanes<float> x) {
-  using V = Lanes<float>;
-  const V magic = V::all(12582912.0f + 127.0f);  // rounds to an integer and leaves the exponent's bits lowest
-  const V clamped = max(V::all(-126.0f), x);
-  const V shifted = clamped + magic;
-  const V r = clamped - (shifted - magic);
-  V q = V::all(0x1.416b5ep-13f);
-  q = fma(q, r, V::all(0x1.5f082ep-10f));
-  q = fma(q, r, V::all(0x1.3b2de0p-7f));
-  q = fma(q, r, V::all(0x1.c6af7cp-5f));
-  q = fma(q, r, V::all(0x1.ebfbdcp-3f));
-  q = fma(q, r, V::all(0x1.62e430p-1f));
-  const V p = fma(q, r, V::all(1.0f)) * from_bits(shift_left<23>(bits(shifted)));
-  return select(x < V::all(-126.0f), V::zero(), p);
-}
-inline Lanes<double> weight_exp2(Lanes<double> x) {
-  for (double& lane : x.v) lane = __builtin_exp2(lane);
-  return x;
 }
 
 // The softmax of a tile's rows so far: weights are 2^(score - max), `sum` adds them up, `sums` [tile, width] the values.
