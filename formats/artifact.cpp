@@ -2,6 +2,7 @@
 #include "formats/artifact.h"
 
 #include <cstring>
+#include <utility>
 
 #include "formats/artifact_index.h"
 #include "formats/check.h"
@@ -58,8 +59,9 @@ std::map<std::string, Bytes> decode_streams(std::span<const std::byte> body, uin
   std::map<std::string, Bytes> decoded;
   for (const StreamInfo& stream : *streams) {
     const auto coded = body.subspan(stream.offset, stream.coded_bytes);
-    const Bytes raw = decode(stream.options.codec, coded, stream.raw_bytes, stream.name);
-    decoded[stream.name] = unshuffle_bytes(raw, static_cast<size_t>(stream.options.shuffle_stride));
+    Bytes raw = decode(stream.options.codec, coded, stream.raw_bytes, stream.name);
+    const size_t stride = static_cast<size_t>(stream.options.shuffle_stride);
+    decoded[stream.name] = stride == 1 ? std::move(raw) : unshuffle_bytes(raw, stride);
   }
   return decoded;
 }

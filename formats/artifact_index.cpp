@@ -42,6 +42,13 @@ void check_kind(const PackedTensor& tensor, const std::string& what) {
   }
 }
 
+// Refuses what nlohmann would convert (4.5, true); a value that wraps is caught by the comparison with canonical text.
+template <class Integer>
+Integer take_integer(const json& value) {
+  if (!value.is_number_integer()) fail("expected an integer, found ", print_json(value));
+  return value.get<Integer>();
+}
+
 // [name, bits or dtype, shape...]
 json print_tensor(const PackedTensor& tensor) {
   json entry = json::array({tensor.name});
@@ -60,11 +67,11 @@ PackedTensor parse_tensor(const json& entry) {
   tensor.name = entry.at(0).get<std::string>();
   const json& kind = entry.at(1);
   if (!kind.is_string()) {
-    tensor.bits = kind.get<int>();
+    tensor.bits = take_integer<int>(kind);
   } else if (!parse_dtype(kind.get<std::string>(), &tensor.plain_dtype)) {
     fail("unknown dtype ", print_json(kind));
   }
-  for (size_t i = 2; i < entry.size(); ++i) tensor.shape.push_back(entry.at(i).get<int64_t>());
+  for (size_t i = 2; i < entry.size(); ++i) tensor.shape.push_back(take_integer<int64_t>(entry.at(i)));
   return tensor;
 }
 
@@ -78,10 +85,10 @@ StreamInfo parse_stream(const json& entry) {
   StreamInfo stream;
   stream.name = entry.at(0).get<std::string>();
   stream.options.codec = parse_codec(entry.at(1).get<std::string>());
-  stream.options.level = entry.at(2).get<int>();
-  stream.options.shuffle_stride = entry.at(3).get<int>();
-  stream.coded_bytes = entry.at(4).get<uint64_t>();
-  stream.raw_bytes = entry.at(5).get<uint64_t>();
+  stream.options.level = take_integer<int>(entry.at(2));
+  stream.options.shuffle_stride = take_integer<int>(entry.at(3));
+  stream.coded_bytes = take_integer<uint64_t>(entry.at(4));
+  stream.raw_bytes = take_integer<uint64_t>(entry.at(5));
   check_level(stream.options.codec, stream.options.level);
   if (stream.options.shuffle_stride < 1 || stream.options.shuffle_stride > kMaxShuffleStride) {
     fail("stream ", stream.name, ": expected a shuffle stride of 1 to 255, found ", stream.options.shuffle_stride);

@@ -19,8 +19,8 @@ namespace sixteen {
 constexpr std::string_view kArtifactMagic = "S16A";
 constexpr uint32_t kArtifactVersion = 1;
 constexpr size_t kArtifactPrefixBytes = 24;
-constexpr uint64_t kMaxHeaderBytes = uint64_t{16} << 20;   // of JSON text
-constexpr uint64_t kMaxDecodedBytes = uint64_t{1} << 30;   // of all streams together
+constexpr uint64_t kMaxHeaderBytes = uint64_t{16} << 20;    // of JSON text
+constexpr uint64_t kMaxDecodedBytes = uint64_t{512} << 20;  // of all streams; 30 times what the game's artifacts hold
 constexpr int kMaxShuffleStride = 255;
 
 // The stream that holds a tensor's codes ("codes6") or plain values.

@@ -19,12 +19,20 @@ class UsageError : public Error {
   using Error::Error;
 };
 
+// `text` on one line: control characters, which names out of a damaged file may hold, become "?".
+inline std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
 // Joins its arguments as operator<< prints them and throws Error.
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
   std::ostringstream line;
   (line << ... << parts);
-  throw Error(line.str());
+  throw Error(one_line(line.str()));
 }
 
 }  // namespace sixteen

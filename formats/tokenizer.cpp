@@ -6,6 +6,8 @@
 
 #include <sentencepiece_processor.h>
 
+#include <exception>
+
 #include "formats/error.h"
 #include "formats/file.h"
 
@@ -23,8 +25,12 @@ struct Tokenizer::Impl {
 Tokenizer::Tokenizer(const std::string& path) : Tokenizer(read_text_file(path), path) {}
 
 Tokenizer::Tokenizer(std::string_view model, const std::string& where) : path_(where), impl_(std::make_unique<Impl>()) {
-  const auto status = impl_->processor.LoadFromSerializedProto(model);
-  if (!status.ok()) fail(where, ": no SentencePiece model, or a damaged one (", model.size(), " bytes)");
+  bool loaded = false;
+  try {
+    loaded = impl_->processor.LoadFromSerializedProto(model).ok();
+  } catch (const std::exception&) {  // from its trie builder, on pieces that hold a NUL
+  }
+  if (!loaded) fail(where, ": no SentencePiece model, or a damaged one (", model.size(), " bytes)");
 }
 
 Tokenizer::~Tokenizer() = default;
