@@ -40,8 +40,8 @@ score() {
 }
 score "checkpoint, plain windows" "$dir/model.safetensors"
 score "artifact, plain windows" "$dir/model.s16"
-score "artifact, sliding windows" "$dir/model.s16" --stride 64
-score "artifact, + test-time training" "$dir/model.s16" --stride 64 --ttt
-score "artifact, + hash embedding" "$dir/model.s16" --stride 64 --ttt --hash-embed
+score "artifact, sliding windows" "$dir/model.s16" --sliding
+score "artifact, + test-time training" "$dir/model.s16" --ttt
+score "artifact, + hash embedding" "$dir/model.s16" --ttt --hash-embed
 
 printf '\n%-38s %8s %12s %6s\n%s' "stage" "bpb" "bytes" "s" "$table"
