@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <set>
+#include <sstream>
 
 #include "graph/cpu/gemm.h"
 #include "tests/graph/op_cases.h"
@@ -51,6 +52,12 @@ double relative_error(const std::vector<double>& found, const std::vector<double
   return difference == 0 ? 0 : difference / largest(expected);
 }
 
+std::string printed(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
+}
+
 ::testing::AssertionResult same_bits(const std::vector<double>& a, const std::vector<double>& b) {
   if (a.size() != b.size()) return ::testing::AssertionFailure() << a.size() << " and " << b.size() << " values";
   for (size_t i = 0; i < a.size(); ++i) {
@@ -80,7 +87,7 @@ TEST_P(OpTest, Fp32IsCloseToFp64) {
   for (const auto& [name, values] : exact) {
     const double error = relative_error(found.at(name), values);
     EXPECT_LT(error, op_case().tolerance) << name;
-    RecordProperty(name, std::to_string(error));
+    RecordProperty(name, printed(error));
   }
 }
 

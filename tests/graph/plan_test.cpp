@@ -77,7 +77,7 @@ TEST(Plan, OnlyTemporariesLiveInTheArena) {
   const Graph graph = random_network(3);
   const Plan plan = plan_memory(graph);
   for (size_t i = 0; i < graph.values().size(); ++i) {
-    if (graph.values()[i].kind != ValueKind::kTemp) EXPECT_EQ(plan.offset[i], -1);
+    if (graph.values()[i].kind != ValueKind::kTemp) { EXPECT_EQ(plan.offset[i], -1); }
   }
 }
 
