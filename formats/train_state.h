@@ -21,7 +21,7 @@ struct TrainProgress {
   std::map<std::string, std::string> loader;  // the data loader's own state, by keys of its choice
 };
 
-// Atomic. Tensor names are the caller's, e.g. "param/X", "ema/X", "muon/X", "adam_m/X". A progress that the reader would
+// Atomic. Tensor names are the caller's ("param/X", "moment1/X", ...). A progress that the reader would
 // refuse (negative step, no 64 lower-case hex digits, time not finite) is a bug (CHECK).
 void write_train_state(const std::string& path, const TrainProgress& progress, std::span<const TensorView> tensors);
 
