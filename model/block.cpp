@@ -46,7 +46,8 @@ ValueId Blocks::attention(int64_t layer, ValueId u, int64_t tail) {
   const ValueId v = b_.linear(u, layer_weight(layer, "attn.c_v.weight"));
   q = normalised_heads(q, layer_weight(layer, "attn.q_gain"), heads, tail);
   k = normalised_heads(k, kNoValue, kv_heads, seq);
-  ValueId y = b_.attention(q, k, v, {heads, kv_heads, seq, tail}, 1 / std::sqrt(static_cast<double>(config_.head_dim())));
+  ValueId y =
+      b_.attention(q, k, v, {heads, kv_heads, seq, tail}, 1 / std::sqrt(static_cast<double>(config_.head_dim())));
   if (layer >= config_.layers - config_.xsa_last_n) y = b_.xsa(y, tail_rows(v, tail), heads, kv_heads);
   tap_hessian(name(layer, "attn.proj.weight"), y);
   return keep(b_.linear(y, layer_weight(layer, "attn.proj.weight")));

@@ -1,8 +1,8 @@
-// The sublayers of one layer as graph pieces: norm, attention, MLP (spec_1584 3.2, 3.6, 3.7), with the taps that calibration
-// and tests put on their inputs and outputs. transformer.cpp says how they are put together.
+// The sublayers of one layer as graph pieces: norm, attention, MLP (spec_1584 3.2, 3.6, 3.7), with the taps that
+// calibration and tests put on their inputs and outputs. transformer.cpp says how they are put together.
 //
-// Bites: a layer that is visited several times shares its weight views and its Hessians. With a tail the attention answers
-// for the last `tail` rows of each window only, but reads keys and values of all.
+// Bites: a layer that is visited several times shares its weight views and its Hessians. With a tail the attention
+// answers for the last `tail` rows of each window only, but reads keys and values of all.
 #pragma once
 
 #include <map>
@@ -25,7 +25,9 @@ class Blocks {
   // A whole tensor of the parameter table, or `shape` elements of it from element `first` on.
   ValueId weight(const std::string& name);
   ValueId weight_part(const std::string& name, int64_t first, Shape shape);
-  static std::string name(int64_t layer, const char* tensor) { return "blocks." + std::to_string(layer) + "." + tensor; }
+  static std::string name(int64_t layer, const char* tensor) {
+    return "blocks." + std::to_string(layer) + "." + tensor;
+  }
   ValueId layer_weight(int64_t layer, const char* tensor) { return weight(name(layer, tensor)); }
 
   // x [R, dim] -> rms(x), for layer norms times 1/sqrt(layer + 1).

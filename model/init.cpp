@@ -1,9 +1,9 @@
 // Initial values of all parameters (spec 4).
 //
-// Random numbers are counter-based: Philox 4x32-10 (Salmon et al. 2011) with the seed as key and (tensor name's hash, pair
-// index) as counter, so any value can be computed alone and in any order. Normals: Box-Muller in fp64.
-// Bites: the QR runs in fp64 on one thread, so that the number of threads does not reach the weights; rounding to fp32 hides
-// almost, not quite, all of the difference between LAPACK builds.
+// Random numbers are counter-based: Philox 4x32-10 (Salmon et al. 2011) with the seed as key and (tensor name's hash,
+// pair index) as counter, so any value can be computed alone and in any order. Normals: Box-Muller in fp64.
+// Bites: the QR runs in fp64 on one thread, so that the number of threads does not reach the weights; rounding to fp32
+// hides almost, not quite, all of the difference between LAPACK builds.
 #include <lapacke.h>
 
 #include <algorithm>
@@ -47,8 +47,8 @@ std::vector<double> normals(uint64_t seed, const std::string& tensor, int64_t co
   const uint64_t hash = name_hash(tensor);
   std::vector<double> values(static_cast<size_t>(count + count % 2));
   for (uint64_t pair = 0; pair < values.size() / 2; ++pair) {
-    const Counter bits = philox({static_cast<uint32_t>(pair), static_cast<uint32_t>(pair >> 32), static_cast<uint32_t>(hash),
-                                 static_cast<uint32_t>(hash >> 32)},
+    const Counter bits = philox({static_cast<uint32_t>(pair), static_cast<uint32_t>(pair >> 32),
+                                 static_cast<uint32_t>(hash), static_cast<uint32_t>(hash >> 32)},
                                 seed);
     const auto unit = [](uint32_t high, uint32_t low) {  // in (0, 1): 53 bits and a half
       return (static_cast<double>((uint64_t{high} << 32 | low) >> 11) + 0.5) * 0x1p-53;

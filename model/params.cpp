@@ -17,7 +17,8 @@ std::vector<ParamSpec> list_tensors(const ModelConfig& c) {
     specs.push_back({std::move(name), shape, init, value, group, quant});
   };
   const auto matrix = [&](int64_t layer, const char* name, int64_t rows, int64_t cols, Init init) {
-    add("blocks." + std::to_string(layer) + "." + name, {rows, cols}, init, 0, ParamGroup::kMatrix, QuantClass::kMatrix);
+    add("blocks." + std::to_string(layer) + "." + name, {rows, cols}, init, 0, ParamGroup::kMatrix,
+        QuantClass::kMatrix);
   };
   const auto control = [&](std::string name, Shape shape, Init init, double value = 0) {
     add(std::move(name), shape, init, value, ParamGroup::kScalar, QuantClass::kSmall);

@@ -1,7 +1,7 @@
 // Programs (graph, plan, executor, input buffers) by mode and shape, over one arena.
 //
-// Bites: when a larger program comes, the arena is replaced and every executor compiled again at its next use, so that never
-// two arenas exist.
+// Bites: when a larger program comes, the arena is replaced and every executor compiled again at its next use, so that
+// never two arenas exist.
 #include "model/session.h"
 
 #include <sstream>
@@ -23,8 +23,8 @@ namespace {
 
 std::string program_key(const BuildOptions& o) {
   std::ostringstream key;
-  key << static_cast<int>(o.mode) << ' ' << o.windows << ' ' << o.seq << ' ' << o.tail << ' ' << o.looping << ' ' << o.logits_bf16
-      << ' ' << o.hash.buckets << ' ' << o.hash.multiplier;
+  key << static_cast<int>(o.mode) << ' ' << o.windows << ' ' << o.seq << ' ' << o.tail << ' ' << o.looping << ' '
+      << o.logits_bf16 << ' ' << o.hash.buckets << ' ' << o.hash.multiplier;
   return key.str();
 }
 
@@ -64,18 +64,17 @@ void Session::get_weights(ParamStore* store) {
 }
 
 void Session::zero_grads() {
-  Builder b;
-  const auto zero = [&](const char* name, Buffer buffer) {
-    if (buffer.data() != nullptr) b.fill(b.state(name, {static_cast<int64_t>(buffer.bytes() / sizeof(float))}), 0);
-  };
-  zero("grads", grads_);
-  zero("hash_grads", hash_grads_);
-  const Graph graph = b.finish();
-  const Plan plan = plan_memory(graph);
-  const auto executor = device_->compile(graph, plan, Buffer());
-  if (graph.has("grads")) executor->bind(graph.find("grads"), grads_.data());
-  if (graph.has("hash_grads")) executor->bind(graph.find("hash_grads"), hash_grads_.data());
-  executor->run();
+  std::unique_ptr<Program>& slot = programs_[hash_grads_.data() == nullptr ? "zero" : "zero with hash"];
+  if (slot == nullptr) {
+    slot = std::make_unique<Program>();
+    Builder b;
+    b.fill(b.state("grads", {table_->flat_size()}), 0);
+    if (hash_grads_.data() != nullptr) b.fill(b.state("grad.hash_emb.weight", {hash_.buckets, config_.dim}), 0);
+    slot->model.graph = b.finish();
+    slot->plan = plan_memory(slot->model.graph);
+  }
+  compile(slot.get());
+  slot->executor->run();
 }
 
 void Session::enable_hash(const HashEmbedConfig& hash) {
@@ -100,24 +99,27 @@ Session::Program& Session::program(const BuildOptions& options) {
     upload<float>(*device_, slot->inputs.at("rope.cos"), cos);
     upload<float>(*device_, slot->inputs.at("rope.sin"), sin);
   }
-  if (slot->plan.arena_bytes > static_cast<int64_t>(arena_.bytes())) {
+  compile(slot.get());
+  return *slot;
+}
+
+void Session::compile(Program* program) {
+  if (program->plan.arena_bytes > static_cast<int64_t>(arena_.bytes())) {
     for (auto& [key, other] : programs_) other->executor.reset();
     arena_ = Buffer();
-    arena_ = device_->allocate(slot->plan.arena_bytes);
+    arena_ = device_->allocate(program->plan.arena_bytes);
   }
-  if (slot->executor == nullptr) {
-    const Graph& graph = slot->model.graph;
-    slot->executor = device_->compile(graph, slot->plan, arena_);
-    const auto bind = [&](const std::string& name, const Buffer& buffer) {
-      if (graph.has(name)) slot->executor->bind(graph.find(name), buffer.data());
-    };
-    for (const auto& [name, buffer] : slot->inputs) bind(name, buffer);
-    bind("weights", weights_);
-    if (graph.has("grads")) bind("grads", grads());
-    bind("hash_emb.weight", hash_table_);
-    bind("grad.hash_emb.weight", hash_grads_);
-  }
-  return *slot;
+  if (program->executor != nullptr) return;
+  const Graph& graph = program->model.graph;
+  program->executor = device_->compile(graph, program->plan, arena_);
+  const auto bind = [&](const std::string& name, const Buffer& buffer) {
+    if (graph.has(name)) program->executor->bind(graph.find(name), buffer.data());
+  };
+  for (const auto& [name, buffer] : program->inputs) bind(name, buffer);
+  bind("weights", weights_);
+  if (graph.has("grads")) bind("grads", grads());
+  bind("hash_emb.weight", hash_table_);
+  bind("grad.hash_emb.weight", hash_grads_);
 }
 
 double Session::train(std::span<const int32_t> ids, std::span<const int32_t> targets, std::span<const float> row_weight,
@@ -138,12 +140,17 @@ double Session::train(std::span<const int32_t> ids, std::span<const int32_t> tar
   return sum;
 }
 
-void Session::score(std::span<const int32_t> ids, std::span<const int32_t> targets, int64_t windows, int64_t seq, int64_t tail,
-                    std::span<float> nll, bool logits_bf16, bool looping) {
+void Session::score(std::span<const int32_t> ids, std::span<const int32_t> targets, int64_t windows, int64_t seq,
+                    int64_t tail, std::span<float> nll, bool logits_bf16, bool looping) {
   check_ids(ids, windows * seq, config_.vocab);
   check_ids(targets, windows * tail, config_.vocab);
   CHECK(static_cast<int64_t>(nll.size()) == windows * tail);
-  Program& p = program({.mode = Mode::kScore, .windows = windows, .seq = seq, .tail = tail, .looping = looping, .hash = hash_,
+  Program& p = program({.mode = Mode::kScore,
+                        .windows = windows,
+                        .seq = seq,
+                        .tail = tail,
+                        .looping = looping,
+                        .hash = hash_,
                         .logits_bf16 = logits_bf16});
   upload(*device_, p.inputs.at("ids"), ids);
   upload(*device_, p.inputs.at("targets"), targets);

@@ -54,7 +54,8 @@ class Session {
 
  private:
   struct Program;
-  Program& program(const BuildOptions& options);
+  Program& program(const BuildOptions& options);  // built, compiled and bound
+  void compile(Program* program);                 // over the present arena, a larger one where it needs one
 
   std::shared_ptr<Device> device_;
   ModelConfig config_;

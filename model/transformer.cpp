@@ -1,8 +1,8 @@
 // The forward pass in order (spec_1584 section 3), then what each mode adds to it.
 //
-// Bites: the lane options of the last part were found by fitting the golden data (oracle/model/1584): their formulas stand
-// at the code. Code that would compute something that no output needs (a lane that the end drops, queries before the tail)
-// is not recorded, because a graph runs every node it has.
+// Bites: the lane options that the spec leaves open were found by fitting the golden data (oracle/model/1584); their rules
+// stand at the code. What no output needs (a lane that the end drops, queries before the tail) is not recorded, because a
+// graph runs every node it has.
 #include "model/transformer.h"
 
 #include "formats/check.h"
@@ -15,7 +15,10 @@ namespace {
 class Transformer {
  public:
   Transformer(const ModelConfig& config, const ParamTable& table, const BuildOptions& options, bool keep_activations)
-      : config_(config), options_(options), blocks_(config, table, options, keep_activations), b_(blocks_.builder()),
+      : config_(config),
+        options_(options),
+        blocks_(config, table, options, keep_activations),
+        b_(blocks_.builder()),
         tail_(options.tail == 0 ? options.seq : options.tail) {}
 
   ModelGraph build();
@@ -40,7 +43,7 @@ class Transformer {
   Builder& b_;
   int64_t tail_;
   ValueId x0_ = kNoValue;
-  ValueId x_ = kNoValue;      // the stream; lane 0 when there are two
+  ValueId x_ = kNoValue;  // the stream; lane 0 when there are two
   ValueId lane1_ = kNoValue;
   std::vector<ValueId> skips_;
 };
@@ -52,10 +55,11 @@ ModelGraph Transformer::build() {
     visit(layer, false);
     if (config_.skip != "none") skips_.push_back(x_);
   }
-  const int64_t encoder = static_cast<int64_t>(order.encoder.size()), decoder = static_cast<int64_t>(order.decoder.size());
+  const int64_t encoder = static_cast<int64_t>(order.encoder.size()),
+                decoder = static_cast<int64_t>(order.decoder.size());
   for (int64_t d = 0; d < decoder; ++d) {
     const bool opens = opens_lanes(order.decoder[d], encoder + d);
-    // With skips for both lanes, the position that opens them neither pops nor uses its skip row (golden skip_both_lanes).
+    // With skips for both lanes the position that opens them neither pops nor uses its row (golden skip_both_lanes).
     if (!opens || config_.parallel.skip_lane0_only) take_skip(d);
     if (opens) lane1_ = x_;
     visit(order.decoder[d], d + 1 == decoder);
@@ -92,8 +96,8 @@ void Transformer::embed() {
     const Shape shape{options_.hash.buckets, config_.dim};
     const ValueId gradient = options_.mode == Mode::kTrain ? b_.state("grad.hash_emb.weight", shape) : kNoValue;
     const ValueId table = b_.weight("hash_emb.weight", shape, gradient);
-    const ValueId index =
-        b_.bigram_hash(blocks_.ids(), options_.hash.buckets, options_.hash.multiplier, options_.seq, /*own_previous=*/false);
+    const ValueId index = b_.bigram_hash(blocks_.ids(), options_.hash.buckets, options_.hash.multiplier, options_.seq,
+                                         /*own_previous=*/false);
     x_ = b_.axpby(x_, b_.embedding(index, table), 1, 1);
   }
   x0_ = x_;
@@ -122,8 +126,10 @@ ValueId Transformer::skipped(ValueId x, ValueId skip, int64_t row) {
 
 void Transformer::visit(int64_t layer, bool last) {
   const int64_t tail = last ? tail_ : options_.seq;  // after the last attention only scored rows matter
-  if (two_lanes()) visit_two_lanes(layer, tail, last);
-  else visit_one_lane(layer, tail);
+  if (two_lanes())
+    visit_two_lanes(layer, tail, last);
+  else
+    visit_one_lane(layer, tail);
 }
 
 void Transformer::visit_one_lane(int64_t layer, int64_t tail) {
@@ -134,14 +140,15 @@ void Transformer::visit_one_lane(int64_t layer, int64_t tail) {
   x_ = b_.add_scaled(x_, f, blocks_.layer_weight(layer, "mlp_scale"));
 }
 
-// Both sublayers read the lanes as they were: attention lane 0 mixed with x0, the MLP lane 1 as it is (mlp_read_mix: mixed
-// with x0 by the same weights). Each new lane adds up both outputs with scalars of its own.
+// Both sublayers read the lanes as they were: attention lane 0 mixed with x0, the MLP lane 1 as it is (mlp_read_mix:
+// mixed with x0 by the same weights). Each new lane adds up both outputs with scalars of its own.
 void Transformer::visit_two_lanes(int64_t layer, int64_t tail, bool last) {
   const ValueId mix = blocks_.layer_weight(layer, "resid_mix");
   const ValueId a = blocks_.attention(layer, blocks_.layer_norm(layer, b_.residual_mix(x_, x0_, mix)), tail);
   x_ = blocks_.tail_rows(x_, tail);
   lane1_ = blocks_.tail_rows(lane1_, tail);
-  const ValueId read = config_.parallel.mlp_read_mix ? b_.residual_mix(lane1_, blocks_.tail_rows(x0_, tail), mix) : lane1_;
+  const ValueId read =
+      config_.parallel.mlp_read_mix ? b_.residual_mix(lane1_, blocks_.tail_rows(x0_, tail), mix) : lane1_;
   const ValueId f = blocks_.mlp(layer, blocks_.layer_norm(layer, read));
   const std::string& end = config_.parallel.final_lane;
   if (!config_.parallel.freeze_lane0 && !(last && end == "mlp")) x_ = mix_lane(layer, 0, x_, a, f);
@@ -149,7 +156,9 @@ void Transformer::visit_two_lanes(int64_t layer, int64_t tail, bool last) {
 }
 
 ValueId Transformer::mix_lane(int64_t layer, int64_t lane, ValueId stream, ValueId a, ValueId f) {
-  const auto post = [&](int64_t source) { return blocks_.weight_part("parallel_post_lambdas", layer * 4 + source * 2 + lane, {1}); };
+  const auto post = [&](int64_t source) {
+    return blocks_.weight_part("parallel_post_lambdas", layer * 4 + source * 2 + lane, {1});
+  };
   return b_.lane_mix(stream, a, f, blocks_.layer_weight(layer, "attn_scale"), blocks_.layer_weight(layer, "mlp_scale"),
                      blocks_.weight_part("parallel_resid_lambdas", layer * 2 + lane, {1}), post(0), post(1));
 }
@@ -171,7 +180,8 @@ void Transformer::finish_train(ValueId hidden, ModelGraph* model) {
 
 }  // namespace
 
-ModelGraph build_model(const ModelConfig& config, const ParamTable& table, const BuildOptions& options, bool keep_activations) {
+ModelGraph build_model(const ModelConfig& config, const ParamTable& table, const BuildOptions& options,
+                       bool keep_activations) {
   CHECK(options.windows >= 1 && options.seq >= 1 && options.tail >= 0 && options.tail <= options.seq);
   const bool all_rows = options.tail == 0 || options.tail == options.seq;
   CHECK(all_rows || options.mode == Mode::kScore || options.mode == Mode::kLogits);

@@ -35,7 +35,7 @@ struct BuildOptions {
   int64_t windows = 1, seq = 1;
   int64_t tail = 0;              // 0: all rows
   bool looping = true;
-  HashEmbedConfig hash;
+  HashEmbedConfig hash{};
   DType dtype = DType::kF32;
   bool logits_bf16 = false;      // kScore: logits rounded after the softcap (trap T4)
 };
