@@ -16,6 +16,7 @@ namespace sixteen::cpu {
 namespace {
 
 constexpr int64_t kSumBlock = 4096;    // elements of one partial sum of squares
+constexpr int64_t kStrip = 128;        // rows of a symmetric product at a time
 constexpr int kNewtonSchulzSlot = 42;  // three matrices in this and the next two slots of ThreadPool::scratch
 
 // p(s) = a s + b s^3 + c s^5 on every singular value s: PR 1584 (spec 5.3), after K. Jordan's Muon.
@@ -72,14 +73,28 @@ struct NewtonSchulz {
     });
   }
 
+  // y = op(x) op(x)^T [n, n], symmetric: strips of rows up to the diagonal, then the mirror image. A strip's bits are those that
+  // the whole product would have (gemm.h).
+  void symmetric_product(bool transposed, int64_t n, int64_t k, const T* x, int64_t stride, T* y) const {
+    for (int64_t first = 0; first < n; first += kStrip) {
+      const int64_t end = std::min(n, first + kStrip);
+      gemm(pool, transposed, !transposed, end - first, end, k, x + first * (transposed ? 1 : stride), stride, x, stride,
+           y + first * n, n, false);
+    }
+    pool.parallel_for(n, row_grain(n), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        for (int64_t j = (i / kStrip + 1) * kStrip; j < n; ++j) y[i * n + j] = y[j * n + i];
+      }
+    });
+    round_matrix(y, n * n);
+  }
+
   // x -> a x + (b A + c A A) x with A = x x^T; gram, square [small, small] and product [rows, cols] are scratch.
   void step(T* x, T* gram, T* square, T* product) const {
     const int64_t n = small(), count = rows * cols;
     const bool tall = rows > cols;
-    gemm(pool, tall, !tall, n, n, std::max(rows, cols), x, cols, x, cols, gram, n, false);
-    round_matrix(gram, n * n);
-    gemm(pool, false, false, n, n, n, gram, n, gram, n, square, n, false);
-    round_matrix(square, n * n);
+    symmetric_product(tall, n, std::max(rows, cols), x, cols, gram);
+    symmetric_product(false, n, n, gram, n, square);
     combine(gram, kB, square, kC, gram, n * n);
     if (tall) {
       gemm(pool, false, false, rows, cols, n, x, cols, gram, n, product, cols, false);

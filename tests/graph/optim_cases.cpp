@@ -38,6 +38,7 @@ std::vector<OpCase> make_cases() {
   };
   t.push_back({"newton_schulz_wide", 1, newton_schulz({2, 5, 19}, 5, false), 2e-5});
   t.push_back({"newton_schulz_tall", 1, newton_schulz({3, 40, 24}, 5, false), 2e-5});
+  t.push_back({"newton_schulz_strips", 1, newton_schulz({1, 133, 140}, 2, false), 2e-5});  // over 128: symmetric in two strips
   t.push_back({"newton_schulz_one_step", 1, newton_schulz({1, 32, 32}, 1, false), 2e-5});
   t.push_back({"newton_schulz_bf16", 1, newton_schulz({2, 24, 40}, 5, true), 0.1});
   t.push_back({"muon_apply", 1, [](C& c) {
