@@ -1,12 +1,14 @@
-// Flash attention on one tile of queries: scores, softmax and weighted sums against the key tiles in order, keeping a running
-// maximum and sum a row (Dao et al. 2022; Milakov and Gimelshein 2018), and the gradients from the stored log-sum-exp.
+// Flash attention on one tile of queries: scores, softmax and weighted sums against the key tiles in order, keeping a
+// running maximum and sum a row (Dao et al. 2022; Milakov and Gimelshein 2018), and the gradients from the stored
+// log-sum-exp.
 //
-// Every number is a chain of fma over keys or over the head's dims in rising order, in whatever block of rows it is computed;
-// a query's row stops exactly at its own position. So a row's bits depend on its query and on the keys before it alone.
-// Scores are kept in base 2.
+// Every number is a chain of fma over keys or over the head's dims in rising order, in whatever block of rows it is
+// computed; a query's row stops exactly at its own position. So a row's bits depend on its query and on the keys before
+// it alone. Scores are kept in base 2.
 // Bites: see isa.h for what a source that is compiled thrice must not use.
 #include "graph/cpu/attention_kernels.h"
 
+#include "graph/cpu/gemm_transpose.h"
 #include "graph/cpu/vecmath.h"
 #include "graph/cpu/weight_exp2.h"
 
@@ -83,12 +85,18 @@ void block_product(const Product<T>& p, int64_t column) {
 template <class T, int kVectors, bool kTransposed>
 void block_rows(const Product<T>& p, int64_t rows, int64_t column) {
   switch (rows) {
-    case 1: return block_product<T, 1, kVectors, kTransposed>(p, column);
-    case 2: return block_product<T, 2, kVectors, kTransposed>(p, column);
-    case 3: return block_product<T, 3, kVectors, kTransposed>(p, column);
-    case 4: return block_product<T, 4, kVectors, kTransposed>(p, column);
-    case 5: return block_product<T, 5, kVectors, kTransposed>(p, column);
-    default: return block_product<T, 6, kVectors, kTransposed>(p, column);
+    case 1:
+      return block_product<T, 1, kVectors, kTransposed>(p, column);
+    case 2:
+      return block_product<T, 2, kVectors, kTransposed>(p, column);
+    case 3:
+      return block_product<T, 3, kVectors, kTransposed>(p, column);
+    case 4:
+      return block_product<T, 4, kVectors, kTransposed>(p, column);
+    case 5:
+      return block_product<T, 5, kVectors, kTransposed>(p, column);
+    default:
+      return block_product<T, 6, kVectors, kTransposed>(p, column);
   }
 }
 
@@ -108,8 +116,16 @@ void product(const Product<T>& p, int64_t rows, int64_t columns) {
 
 template <class T>
 void pack_transposed(const T* x, int64_t row, int64_t rows, int64_t head_dim, T* out) {
-  for (int64_t i = 0; i < kTile; ++i) {
-    for (int64_t c = 0; c < head_dim; ++c) out[c * kTile + i] = i < rows ? x[i * row + c] : T(0);
+  for (int64_t r = 0; r < kTile; r += kLanes) {
+    for (int64_t column = 0; column < head_dim; column += kLanes) {
+      if (r + kLanes <= rows && column + kLanes <= head_dim) {
+        transpose16(x + r * row + column, row, out + column * kTile + r, kTile);
+        continue;
+      }
+      for (int64_t c = column; c < smaller(column + kLanes, head_dim); ++c) {
+        for (int64_t i = r; i < r + kLanes; ++i) out[c * kTile + i] = i < rows ? x[i * row + c] : T(0);
+      }
+    }
   }
 }
 
@@ -125,7 +141,8 @@ void pack_rows(const T* x, int64_t row, int64_t rows, int64_t head_dim, T factor
   }
 }
 
-// The softmax of a tile's rows so far: weights are 2^(score - max), `sum` adds them up, `sums` [tile, width] the values.
+// The softmax of a tile's rows so far: weights are 2^(score - max), `sum` adds them up, `sums` [tile, width] the
+// values.
 template <class T>
 struct Softmax {
   T max[kTile], sum[kTile];
@@ -141,11 +158,12 @@ Lanes<T> scores_at(const T* scores, int64_t column, int64_t keys) {
   return keys - column >= kLanes ? x : select(first<T>(keys - column), x, V::all(-__builtin_inff()));
 }
 
-// The next tile's scores [rows, tile] of `rows` rows from `row` on, the first of which sees `keys` keys of the tile, the others
-// one more each if `triangle`: turned into weights against the new maximum, to which what was summed before is brought.
-// In three passes, because the row-wise reductions wait for their operands longer than they compute.
+// The next tile's scores [rows, tile] of `rows` rows from `row` on, the first of which sees `keys` keys of the tile,
+// the others one more each if `triangle`: turned into weights against the new maximum, to which what was summed before
+// is brought. In three passes, because the row-wise reductions wait for their operands longer than they compute.
 template <class T>
-void softmax_step(T* scores, int64_t row, int64_t rows, int64_t keys, bool triangle, bool first_tile, Softmax<T>* state) {
+void softmax_step(T* scores, int64_t row, int64_t rows, int64_t keys, bool triangle, bool first_tile,
+                  Softmax<T>* state) {
   using V = Lanes<T>;
   V total[kBlockRows];
   T before[kBlockRows];
@@ -183,8 +201,8 @@ template <class T>
 void forward(const AttentionForwardTile<T>& t) {
   using V = Lanes<T>;
   const int64_t dh = t.head_dim, width = padded_dim(dh);
-  T* q = t.scratch;               // [tile, dh], scaled
-  T* weights = q + kTile * dh;    // [tile, tile]
+  T* q = t.scratch;             // [tile, dh], scaled
+  T* weights = q + kTile * dh;  // [tile, tile]
   Softmax<T> state;
   state.sums = weights + kTile * kTile;
   state.width = width;
@@ -199,15 +217,18 @@ void forward(const AttentionForwardTile<T>& t) {
       const int64_t n = smaller(kBlockRows, t.rows - r);
       const int64_t first_keys = diagonal ? t.first + r + 1 : kTile;  // keys of the block's first row
       const int64_t last_keys = diagonal ? first_keys + n - 1 : kTile;
-      product<T>({q + r * dh, dh, keys_t, kTile, weights + r * kTile, kTile, 0, dh, false, false}, n, padded_dim(last_keys));
+      product<T>({q + r * dh, dh, keys_t, kTile, weights + r * kTile, kTile, 0, dh, false, false}, n,
+                 padded_dim(last_keys));
       softmax_step(weights + r * kTile, r, n, first_keys, diagonal, kt == 0, &state);
-      product<T>({weights + r * kTile, kTile, values, width, state.sums + r * width, width, 0, first_keys, kt > 0, diagonal}, n,
-                 width);
+      product<T>(
+          {weights + r * kTile, kTile, values, width, state.sums + r * width, width, 0, first_keys, kt > 0, diagonal},
+          n, width);
     }
   }
   for (int64_t i = 0; i < t.rows; ++i) {
     const V total = V::all(state.sum[i]);
-    for (int64_t c = 0; c < dh; c += kLanes) (V::load(state.sums + i * width + c) / total).store(t.y + i * t.row + c, dh - c);
+    for (int64_t c = 0; c < dh; c += kLanes)
+      (V::load(state.sums + i * width + c) / total).store(t.y + i * t.row + c, dh - c);
     t.lse[i] = state.max[i] * T(kLn2) + max_lane(log(total));
   }
 }
@@ -220,9 +241,10 @@ void score_grads(const AttentionBackwardTile<T>& t, int64_t kt, const T* q, cons
   for (int64_t r = 0; r < t.rows; r += kBlockRows) {
     const int64_t n = smaller(kBlockRows, t.rows - r);
     const int64_t columns = kt == t.tile ? padded_dim(r + n) : kTile;
-    product<T>({q + r * width, width, t.keys_t + kt * kTile * dh, kTile, p + r * kTile, kTile, 0, dh, false, false}, n, columns);
-    product<T>({dy + r * width, width, t.values_t + kt * kTile * dh, kTile, ds + r * kTile, kTile, 0, dh, false, false}, n,
+    product<T>({q + r * width, width, t.keys_t + kt * kTile * dh, kTile, p + r * kTile, kTile, 0, dh, false, false}, n,
                columns);
+    product<T>({dy + r * width, width, t.values_t + kt * kTile * dh, kTile, ds + r * kTile, kTile, 0, dh, false, false},
+               n, columns);
     for (int64_t i = r; i < r + n; ++i) {
       const int64_t keys = kt == t.tile ? i + 1 : kTile;
       const V lse = V::all(t.lse[i] * T(kLog2E)), shift = V::all(along[i]);
@@ -240,17 +262,18 @@ template <class T>
 void backward(const AttentionBackwardTile<T>& t) {
   using V = Lanes<T>;
   const int64_t dh = t.head_dim, width = padded_dim(dh);
-  T* q = t.scratch;             // [tile, width], scaled
-  T* dy = q + kTile * width;    // [tile, width]
-  T* dq = dy + kTile * width;   // [tile, width]
-  T* p = dq + kTile * width;    // [tile, tile]
-  T* ds = p + kTile * kTile;    // [tile, tile]
-  T along[kTile];               // dy . y, which is what the softmax takes off every score's gradient
+  T* q = t.scratch;            // [tile, width], scaled
+  T* dy = q + kTile * width;   // [tile, width]
+  T* dq = dy + kTile * width;  // [tile, width]
+  T* p = dq + kTile * width;   // [tile, tile]
+  T* ds = p + kTile * kTile;   // [tile, tile]
+  T along[kTile];              // dy . y, which is what the softmax takes off every score's gradient
   pack_rows(t.q, t.row, t.rows, dh, T(t.scale * T(kLog2E)), q);
   pack_rows(t.dy, t.row, t.rows, dh, T(1), dy);
   for (int64_t i = 0; i < t.rows; ++i) {
     V total = V::zero();
-    for (int64_t c = 0; c < dh; c += kLanes) total = fma(V::load(dy + i * width + c), V::load(t.y + i * t.row + c, dh - c), total);
+    for (int64_t c = 0; c < dh; c += kLanes)
+      total = fma(V::load(dy + i * width + c), V::load(t.y + i * t.row + c, dh - c), total);
     along[i] = sum(total);
   }
   for (int64_t kt = 0; kt <= t.tile; ++kt) {
@@ -258,8 +281,9 @@ void backward(const AttentionBackwardTile<T>& t) {
     score_grads(t, kt, q, dy, along, p, ds);
     for (int64_t r = 0; r < t.rows; r += kBlockRows) {
       const int64_t n = smaller(kBlockRows, t.rows - r), first_keys = diagonal ? r + 1 : kTile;
-      product<T>({ds + r * kTile, kTile, t.keys + kt * kTile * width, width, dq + r * width, width, 0, first_keys, kt > 0,
-                  diagonal}, n, width);
+      product<T>({ds + r * kTile, kTile, t.keys + kt * kTile * width, width, dq + r * width, width, 0, first_keys,
+                  kt > 0, diagonal},
+                 n, width);
     }
     const int64_t keys = diagonal ? t.rows : kTile;
     for (int64_t j = 0; j < keys; j += kBlockRows) {

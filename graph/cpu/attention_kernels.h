@@ -1,8 +1,9 @@
-// The tile arithmetic of attention, compiled once per instruction set (isa.h); kernels_attention.cpp splits the work into tiles.
+// The tile arithmetic of attention, compiled once per instruction set (isa.h); kernels_attention.cpp splits the work
+// into tiles.
 //
-// A tile is kAttentionTile positions of one window, counted from the window's start. "Packed" tiles are dense, zero beyond the
-// rows that exist: keys_t [head_dim, tile] for products with rows, rows [tile, padded_dim] for sums of rows, where padded_dim is
-// head_dim rounded up to whole vectors.
+// A tile is kAttentionTile positions of one window, counted from the window's start. "Packed" tiles are dense, zero
+// beyond the rows that exist: keys_t [head_dim, tile] for products with rows, rows [tile, padded_dim] for sums of rows,
+// where padded_dim is head_dim rounded up to whole vectors.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ struct AttentionForwardTile {  // queries of one head in one tile
   const T* q;                  // the tile's first query; rows are `row` elements apart, as y's
   T *y, *lse;
   int64_t row, rows, head_dim;
-  int64_t tile, first;            // the queries stand at positions tile * kAttentionTile + first ...
-  const T *keys_t, *values;       // packed, tile after tile
+  int64_t tile, first;       // the queries stand at positions tile * kAttentionTile + first ...
+  const T *keys_t, *values;  // packed, tile after tile
   T scale;
   T* scratch;  // attention_forward_scratch(head_dim) elements
 };
@@ -32,12 +33,13 @@ struct AttentionBackwardTile {  // queries of one head in one tile, from the til
   bool add_dq;
   int64_t row, rows, head_dim, tile;
   const T *keys_t, *values_t, *keys;  // packed, tile after tile; keys (for sums) times scale
-  T *dkeys, *dvalues;                 // packed rows, added to; dkeys log2(e) times too large, as scores are kept in base 2
+  T *dkeys, *dvalues;  // packed rows, added to; dkeys log2(e) times too large, as scores are kept in base 2
   T scale;
   T* scratch;  // attention_backward_scratch(head_dim) elements
 };
 
-// Elements of a tile's scratch. (static: an inline function shared by the three compilations would be one of them, see isa.h)
+// Elements of a tile's scratch. (static: an inline function shared by the three compilations would be one of them, see
+// isa.h)
 static inline constexpr int64_t attention_forward_scratch(int64_t head_dim) {
   return kAttentionTile * (head_dim + kAttentionTile + padded_dim(head_dim));
 }

@@ -41,13 +41,14 @@ struct Rotation {
         half(a.shape.rope_half) {}
 };
 
-// f(value, i, n) for every lane group of rope(x) or, transposed, of the rotation back. Half layout: (a, b) -> (a cos + b sin,
-// b cos - a sin); what lies beyond the rotated dims passes.
+// f(value, i, n) for every lane group of rope(x) or, transposed, of the rotation back. Half layout: (a, b) -> (a cos +
+// b sin, b cos - a sin); what lies beyond the rotated dims passes.
 template <bool kTransposed, class T, class F>
 inline __attribute__((always_inline)) void rotated(const T* x, const Rotation<T>& r, int64_t dh, F f) {
   using V = Lanes<T>;
   each_lanes(r.half, [&](int64_t i, int64_t n) {
-    const V a = V::load(x + i, n), b = V::load(x + r.half + i, n), c = V::load(r.cos + i, n), s0 = V::load(r.sin + i, n);
+    const V a = V::load(x + i, n), b = V::load(x + r.half + i, n), c = V::load(r.cos + i, n),
+            s0 = V::load(r.sin + i, n);
     const V s = kTransposed ? -s0 : s0;
     f(fma(a, c, b * s), i, n);
     f(fnma(a, s, b * c), r.half + i, n);
@@ -71,7 +72,8 @@ void norm(const HeadNormArguments<T>& a, T* y, int64_t begin, int64_t end) {
   }
 }
 
-// With r = 1 / rms and t = dy rotated back: y = gain rope(r x), so dx = gain r (t - x r^2 (x . t) / dh), dgain = r x . t.
+// With r = 1 / rms and t = dy rotated back: y = gain rope(r x), so dx = gain r (t - x r^2 (x . t) / dh), dgain = r x .
+// t.
 template <class T>
 void norm_grad(const HeadNormArguments<T>& a, const T* dy, T* dx, bool add, T* sums, int64_t begin, int64_t end) {
   using V = Lanes<T>;
@@ -82,12 +84,14 @@ void norm_grad(const HeadNormArguments<T>& a, const T* dy, T* dx, bool add, T* s
       const int64_t at = (row * heads + h) * dh;
       const T* x = a.x + at;
       V total = V::zero();
-      rotated<true>(dy + at, rotation, dh, [&](V t, int64_t i, int64_t n) { total = fma(t, V::load(x + i, n), total); });
+      rotated<true>(dy + at, rotation, dh,
+                    [&](V t, int64_t i, int64_t n) { total = fma(t, V::load(x + i, n), total); });
       const T inverse = T(1) / square_root(dot(x, x, dh) / T(dh) + a.eps), along = sum(total) * inverse;
       sums[h] += along;
       const V factor = V::all((a.gain != nullptr ? a.gain[h] : T(1)) * inverse), back = V::all(along * inverse / T(dh));
-      rotated<true>(dy + at, rotation, dh,
-                    [&](V t, int64_t i, int64_t n) { put(factor * fnma(back, V::load(x + i, n), t), dx + at + i, add, n); });
+      rotated<true>(dy + at, rotation, dh, [&](V t, int64_t i, int64_t n) {
+        put(factor * fnma(back, V::load(x + i, n), t), dx + at + i, add, n);
+      });
     }
   }
 }
@@ -113,10 +117,11 @@ void xsa(const T* y, const T* v, T* out, int64_t group, int64_t head_dim, int64_
   }
 }
 
-// With u = v / |v|: dy = do - (do . u) u; du = -sum over the group of (y . u) do + (do . u) y; dv = (du - (du . u) u) / |v|.
+// With u = v / |v|: dy = do - (do . u) u; du = -sum over the group of (y . u) do + (do . u) y; dv = (du - (du . u) u) /
+// |v|.
 template <class T>
-void xsa_grad(const T* y, const T* v, const T* dout, T* dy, bool add_dy, T* dv, bool add_dv, int64_t group, int64_t head_dim,
-              T* scratch, int64_t begin, int64_t end) {
+void xsa_grad(const T* y, const T* v, const T* dout, T* dy, bool add_dy, T* dv, bool add_dv, int64_t group,
+              int64_t head_dim, T* scratch, int64_t begin, int64_t end) {
   using V = Lanes<T>;
   for (int64_t g = begin; g < end; ++g) {
     const T* value = v + g * head_dim;

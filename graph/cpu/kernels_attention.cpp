@@ -1,9 +1,10 @@
-// Causal attention with grouped keys and values: how the work is cut into tiles and threads; attention_kernels.cpp computes one.
+// Causal attention with grouped keys and values: how the work is cut into tiles and threads; attention_kernels.cpp
+// computes one.
 //
-// Forward: keys and values of a few windows are packed once, for all heads of their group and all tiles of queries; then every
-// (window, kv head, query tile) is a task. Backward: a (window, kv head) is a task, which goes through its heads and query
-// tiles in order and so adds up dk and dv in a fixed order; one pass costs five products, split in two passes it would cost
-// seven.
+// Forward: keys and values of a few windows are packed once, for all heads of their group and all tiles of queries;
+// then every (window, kv head, query tile) is a task. Backward: a (window, kv head) is a task, which goes through its
+// heads and query tiles in order and so adds up dk and dv in a fixed order; one pass costs five products, split in two
+// passes it would cost seven.
 // Bites: the packed copies live in the calling thread's scratch and are read by the pool's other threads.
 #include <algorithm>
 
@@ -16,8 +17,9 @@ namespace sixteen::cpu {
 namespace {
 
 constexpr int64_t kTile = kAttentionTile;
-constexpr int64_t kPackBytes = int64_t{4} << 20;  // of keys and values packed at a time: they should stay in the L3 cache
-constexpr int kPackSlot = 8, kTileSlot = 9;       // of ThreadPool::scratch
+// Of keys and values packed at a time: they should stay in the L3 cache.
+constexpr int64_t kPackBytes = int64_t{4} << 20;
+constexpr int kPackSlot = 8, kTileSlot = 9;  // of ThreadPool::scratch
 
 const AttentionFunctions<float>& functions(const float*) { return attention_kernels().f32; }
 const AttentionFunctions<double>& functions(const double*) { return attention_kernels().f64; }
@@ -64,8 +66,8 @@ void attention(ThreadPool& pool, const T* q, const T* k, const T* v, T* y, T* ls
         const T* keys = packed + pair * head_size;
         for (int64_t h = pair % d.kv_heads * group; h < (pair % d.kv_heads + 1) * group; ++h) {
           f.forward({q + query * q_row + h * dh, y + query * q_row + h * dh,
-                     lse + (w * d.heads + h) * d.query_rows + first - start, q_row, rows, dh, tile, first - tile * kTile, keys,
-                     keys + tiles * kTile * dh, scale, tile_scratch});
+                     lse + (w * d.heads + h) * d.query_rows + first - start, q_row, rows, dh, tile,
+                     first - tile * kTile, keys, keys + tiles * kTile * dh, scale, tile_scratch});
         }
       }
     });
@@ -88,10 +90,12 @@ struct GradArguments {
 
 // All of one window's kv head: `memory` holds the packed keys and values, then dk and dv.
 template <class T>
-void attention_grad_head(const GradArguments<T>& a, const AttentionDims& d, int64_t w, int64_t g, T* memory, T* tile_scratch) {
+void attention_grad_head(const GradArguments<T>& a, const AttentionDims& d, int64_t w, int64_t g, T* memory,
+                         T* tile_scratch) {
   const AttentionFunctions<T>& f = functions(a.q);
   const int64_t dh = d.head_dim, width = padded_dim(dh), group = d.heads / d.kv_heads;
-  const int64_t q_row = d.heads * dh, kv_row = d.kv_heads * dh, tiles = (d.seq + kTile - 1) / kTile, padded = tiles * kTile;
+  const int64_t q_row = d.heads * dh, kv_row = d.kv_heads * dh, tiles = (d.seq + kTile - 1) / kTile,
+                padded = tiles * kTile;
   const int64_t kv = w * d.seq * kv_row + g * dh;  // the head's first element in k and v
   T* keys_t = memory;
   T* values_t = keys_t + padded * dh;
@@ -108,15 +112,16 @@ void attention_grad_head(const GradArguments<T>& a, const AttentionDims& d, int6
   for (int64_t h = g * group; h < (g + 1) * group; ++h) {
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t at = (w * d.seq + tile * kTile) * q_row + h * dh;
-      f.backward({a.q + at, a.y + at, a.dy + at, a.lse + (w * d.heads + h) * d.seq + tile * kTile, a.dq + at, a.add_dq, q_row,
-                  std::min(kTile, d.seq - tile * kTile), dh, tile, keys_t, values_t, keys, dkeys, dvalues, a.scale,
-                  tile_scratch});
+      f.backward({a.q + at, a.y + at, a.dy + at, a.lse + (w * d.heads + h) * d.seq + tile * kTile, a.dq + at, a.add_dq,
+                  q_row, std::min(kTile, d.seq - tile * kTile), dh, tile, keys_t, values_t, keys, dkeys, dvalues,
+                  a.scale, tile_scratch});
     }
   }
   for (int64_t j = 0; j < d.seq; ++j) {
     T* dk = a.dk + kv + j * kv_row;
     T* dv = a.dv + kv + j * kv_row;
-    for (int64_t c = 0; c < dh; ++c) dk[c] = (a.add_dk ? dk[c] : T(0)) + dkeys[j * width + c] * T(0.693147180559945309417);
+    for (int64_t c = 0; c < dh; ++c)
+      dk[c] = (a.add_dk ? dk[c] : T(0)) + dkeys[j * width + c] * T(0.693147180559945309417);
     for (int64_t c = 0; c < dh; ++c) dv[c] = (a.add_dv ? dv[c] : T(0)) + dvalues[j * width + c];
   }
 }
@@ -124,8 +129,8 @@ void attention_grad_head(const GradArguments<T>& a, const AttentionDims& d, int6
 }  // namespace
 
 template <class T>
-void attention_grad(ThreadPool& pool, const T* q, const T* k, const T* v, const T* y, const T* lse, const T* dy, T* dq, bool add_dq,
-                    T* dk, bool add_dk, T* dv, bool add_dv, const AttentionDims& d, T scale) {
+void attention_grad(ThreadPool& pool, const T* q, const T* k, const T* v, const T* y, const T* lse, const T* dy, T* dq,
+                    bool add_dq, T* dk, bool add_dk, T* dv, bool add_dv, const AttentionDims& d, T scale) {
   check_dims(d);
   CHECK(d.query_rows == d.seq);
   const GradArguments<T> a = {q, k, v, y, lse, dy, dq, add_dq, dk, add_dk, dv, add_dv, scale};
@@ -133,14 +138,15 @@ void attention_grad(ThreadPool& pool, const T* q, const T* k, const T* v, const 
   pool.parallel_for(d.windows * d.kv_heads, 1, [&](int64_t begin, int64_t end) {
     T* memory = scratch<T>(pool, padded * (2 * d.head_dim + 3 * padded_dim(d.head_dim)), kPackSlot);
     T* tile_scratch = scratch<T>(pool, attention_backward_scratch(d.head_dim), kTileSlot);
-    for (int64_t i = begin; i < end; ++i) attention_grad_head(a, d, i / d.kv_heads, i % d.kv_heads, memory, tile_scratch);
+    for (int64_t i = begin; i < end; ++i)
+      attention_grad_head(a, d, i / d.kv_heads, i % d.kv_heads, memory, tile_scratch);
   });
 }
 
-#define SIXTEEN_INSTANTIATE(T)                                                                                             \
-  template void attention(ThreadPool&, const T*, const T*, const T*, T*, T*, const AttentionDims&, T);                     \
-  template void attention_grad(ThreadPool&, const T*, const T*, const T*, const T*, const T*, const T*, T*, bool, T*, bool, \
-                               T*, bool, const AttentionDims&, T);
+#define SIXTEEN_INSTANTIATE(T)                                                                                        \
+  template void attention(ThreadPool&, const T*, const T*, const T*, T*, T*, const AttentionDims&, T);                \
+  template void attention_grad(ThreadPool&, const T*, const T*, const T*, const T*, const T*, const T*, T*, bool, T*, \
+                               bool, T*, bool, const AttentionDims&, T);
 SIXTEEN_INSTANTIATE(float)
 SIXTEEN_INSTANTIATE(double)
 #undef SIXTEEN_INSTANTIATE

@@ -1,5 +1,5 @@
-// The output head: softcapped logits, their negative log-likelihoods and gradients, in chunks of rows; the loops over a row of
-// logits are loss_kernels.cpp's.
+// The output head: softcapped logits, their negative log-likelihoods and gradients, in chunks of rows; the loops over a
+// row of logits are loss_kernels.cpp's.
 //
 // dtable's chains of fma go on from chunk to chunk in row order (gemm.h), so no result depends on kChunkRows.
 // Bites: logits lie in the calling thread's scratch (kChunkRows rows of them) and are read by the pool's other threads.
@@ -14,7 +14,8 @@ namespace sixteen::cpu {
 
 namespace {
 
-constexpr int64_t kChunkRows = 512;  // 16 MiB of logits at vocabulary 8192; half as many cost 4 % (the table is packed more often)
+// 16 MiB of logits at vocabulary 8192; half as many rows cost 4 % (the table is packed more often).
+constexpr int64_t kChunkRows = 512;
 constexpr int64_t kGrainElements = 4096;
 constexpr int kLogitsSlot = 8;  // of ThreadPool::scratch
 
@@ -23,7 +24,8 @@ const LossFunctions<double>& functions(const double*) { return loss_kernels().f6
 
 template <class T>
 T* logits_scratch(int64_t rows, int64_t vocab) {
-  return static_cast<T*>(ThreadPool::scratch(sizeof(T) * static_cast<size_t>(std::min(rows, kChunkRows) * vocab), kLogitsSlot));
+  return static_cast<T*>(
+      ThreadPool::scratch(sizeof(T) * static_cast<size_t>(std::min(rows, kChunkRows) * vocab), kLogitsSlot));
 }
 
 void check_targets(const int32_t* targets, int64_t rows, int64_t vocab) {
@@ -47,8 +49,8 @@ void softcap_grad(ThreadPool& pool, const T* z, const T* dy, T* dz, bool add_dz,
 }
 
 template <class T>
-void head_nll(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, T* nll, int64_t rows, int64_t dim, int64_t vocab,
-              T cap, bool round_bf16) {
+void head_nll(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, T* nll, int64_t rows, int64_t dim,
+              int64_t vocab, T cap, bool round_bf16) {
   check_targets(targets, rows, vocab);
   T* logits = logits_scratch<T>(rows, vocab);
   for (int64_t first = 0; first < rows; first += kChunkRows) {
@@ -63,8 +65,8 @@ void head_nll(ThreadPool& pool, const T* x, const T* table, const int32_t* targe
 }
 
 template <class T>
-void head_loss(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, const T* row_weight, T* nll, T* dx, T* dtable,
-               int64_t rows, int64_t dim, int64_t vocab, T cap) {
+void head_loss(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, const T* row_weight, T* nll, T* dx,
+               T* dtable, int64_t rows, int64_t dim, int64_t vocab, T cap) {
   check_targets(targets, rows, vocab);
   T* logits = logits_scratch<T>(rows, vocab);
   for (int64_t first = 0; first < rows; first += kChunkRows) {
@@ -81,11 +83,12 @@ void head_loss(ThreadPool& pool, const T* x, const T* table, const int32_t* targ
   }
 }
 
-#define SIXTEEN_INSTANTIATE(T)                                                                                                \
-  template void softcap(ThreadPool&, const T*, T*, T, int64_t);                                                               \
-  template void softcap_grad(ThreadPool&, const T*, const T*, T*, bool, T, int64_t);                                          \
-  template void head_nll(ThreadPool&, const T*, const T*, const int32_t*, T*, int64_t, int64_t, int64_t, T, bool);            \
-  template void head_loss(ThreadPool&, const T*, const T*, const int32_t*, const T*, T*, T*, T*, int64_t, int64_t, int64_t, T);
+#define SIXTEEN_INSTANTIATE(T)                                                                                     \
+  template void softcap(ThreadPool&, const T*, T*, T, int64_t);                                                    \
+  template void softcap_grad(ThreadPool&, const T*, const T*, T*, bool, T, int64_t);                               \
+  template void head_nll(ThreadPool&, const T*, const T*, const int32_t*, T*, int64_t, int64_t, int64_t, T, bool); \
+  template void head_loss(ThreadPool&, const T*, const T*, const int32_t*, const T*, T*, T*, T*, int64_t, int64_t, \
+                          int64_t, T);
 SIXTEEN_INSTANTIATE(float)
 SIXTEEN_INSTANTIATE(double)
 #undef SIXTEEN_INSTANTIATE

@@ -1,5 +1,5 @@
-// Row ops that see one head at a time: the norm, rotation and gain of queries and keys, and the removal of a row's own value
-// direction (XSA). Here the split over threads; the loops are head_norm_kernels.cpp's.
+// Row ops that see one head at a time: the norm, rotation and gain of queries and keys, and the removal of a row's own
+// value direction (XSA). Here the split over threads; the loops are head_norm_kernels.cpp's.
 #include "formats/check.h"
 #include "graph/cpu/head_norm_kernels.h"
 #include "graph/cpu/kernels.h"
@@ -17,7 +17,8 @@ const HeadNormFunctions<double>& functions(const double*) { return head_norm_ker
 }  // namespace
 
 template <class T>
-void head_norm(ThreadPool& pool, const T* x, const T* cos, const T* sin, const T* gain, T* y, const HeadNormShape& s, T eps) {
+void head_norm(ThreadPool& pool, const T* x, const T* cos, const T* sin, const T* gain, T* y, const HeadNormShape& s,
+               T eps) {
   CHECK(2 * s.rope_half <= s.head_dim);
   pool.parallel_for(s.rows, row_grain(s.heads * s.head_dim), [&, &f = functions(x)](int64_t begin, int64_t end) {
     f.norm({x, cos, sin, gain, s, eps}, y, begin, end);
@@ -25,8 +26,8 @@ void head_norm(ThreadPool& pool, const T* x, const T* cos, const T* sin, const T
 }
 
 template <class T>
-void head_norm_grad(ThreadPool& pool, const T* x, const T* cos, const T* sin, const T* gain, const T* dy, T* dx, bool add_dx,
-                    T* dgain, const HeadNormShape& s, T eps) {
+void head_norm_grad(ThreadPool& pool, const T* x, const T* cos, const T* sin, const T* gain, const T* dy, T* dx,
+                    bool add_dx, T* dgain, const HeadNormShape& s, T eps) {
   CHECK(2 * s.rope_half <= s.head_dim);
   const T* sums = sum_over_rows<T>(pool, s.rows, s.heads, [&, &f = functions(x)](int64_t begin, int64_t end, T* own) {
     f.norm_grad({x, cos, sin, gain, s, eps}, dy, dx, add_dx, own, begin, end);
@@ -35,7 +36,8 @@ void head_norm_grad(ThreadPool& pool, const T* x, const T* cos, const T* sin, co
 }
 
 template <class T>
-void xsa(ThreadPool& pool, const T* y, const T* v, T* out, int64_t rows, int64_t heads, int64_t kv_heads, int64_t head_dim) {
+void xsa(ThreadPool& pool, const T* y, const T* v, T* out, int64_t rows, int64_t heads, int64_t kv_heads,
+         int64_t head_dim) {
   CHECK(heads % kv_heads == 0);
   const int64_t group = heads / kv_heads;
   pool.parallel_for(rows * kv_heads, row_grain(group * head_dim), [&, &f = functions(y)](int64_t begin, int64_t end) {
@@ -44,8 +46,8 @@ void xsa(ThreadPool& pool, const T* y, const T* v, T* out, int64_t rows, int64_t
 }
 
 template <class T>
-void xsa_grad(ThreadPool& pool, const T* y, const T* v, const T* dout, T* dy, bool add_dy, T* dv, bool add_dv, int64_t rows,
-              int64_t heads, int64_t kv_heads, int64_t head_dim) {
+void xsa_grad(ThreadPool& pool, const T* y, const T* v, const T* dout, T* dy, bool add_dy, T* dv, bool add_dv,
+              int64_t rows, int64_t heads, int64_t kv_heads, int64_t head_dim) {
   CHECK(heads % kv_heads == 0);
   const int64_t group = heads / kv_heads;
   pool.parallel_for(rows * kv_heads, row_grain(group * head_dim), [&, &f = functions(y)](int64_t begin, int64_t end) {
@@ -54,12 +56,13 @@ void xsa_grad(ThreadPool& pool, const T* y, const T* v, const T* dout, T* dy, bo
   });
 }
 
-#define SIXTEEN_INSTANTIATE(T)                                                                                              \
-  template void head_norm(ThreadPool&, const T*, const T*, const T*, const T*, T*, const HeadNormShape&, T);                \
-  template void head_norm_grad(ThreadPool&, const T*, const T*, const T*, const T*, const T*, T*, bool, T*,                 \
-                               const HeadNormShape&, T);                                                                    \
-  template void xsa(ThreadPool&, const T*, const T*, T*, int64_t, int64_t, int64_t, int64_t);                               \
-  template void xsa_grad(ThreadPool&, const T*, const T*, const T*, T*, bool, T*, bool, int64_t, int64_t, int64_t, int64_t);
+#define SIXTEEN_INSTANTIATE(T)                                                                                     \
+  template void head_norm(ThreadPool&, const T*, const T*, const T*, const T*, T*, const HeadNormShape&, T);       \
+  template void head_norm_grad(ThreadPool&, const T*, const T*, const T*, const T*, const T*, T*, bool, T*,        \
+                               const HeadNormShape&, T);                                                           \
+  template void xsa(ThreadPool&, const T*, const T*, T*, int64_t, int64_t, int64_t, int64_t);                      \
+  template void xsa_grad(ThreadPool&, const T*, const T*, const T*, T*, bool, T*, bool, int64_t, int64_t, int64_t, \
+                         int64_t);
 SIXTEEN_INSTANTIATE(float)
 SIXTEEN_INSTANTIATE(double)
 #undef SIXTEEN_INSTANTIATE

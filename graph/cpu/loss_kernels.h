@@ -1,5 +1,5 @@
-// The inner loops of the output head (kernels_head.cpp), compiled once per instruction set (isa.h): rows of logits on the
-// calling thread. cap <= 0 means no softcap.
+// The inner loops of the output head (kernels_head.cpp), compiled once per instruction set (isa.h): rows of logits on
+// the calling thread. cap <= 0 means no softcap.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
-// 2^x for softmax weights, at half the cost of vecmath.h's exp: for x <= 0 (or above 0 by rounding), 0 below -126, NaN stays.
+// 2^x for softmax weights, at half the cost of vecmath.h's exp: for x <= 0 (or above 0 by rounding), 0 below -126, NaN
+// stays.
 //
-// 2^x = 2^n (1 + r q(r)), n = round(x), relative error 3e-9 plus one rounding; q's coefficients are a minimax fit, rounded to
-// fp32 one by one with the later ones refitted. For sources in GRAPH_ISA_SOURCES (isa.h).
+// 2^x = 2^n (1 + r q(r)), n = round(x), relative error 3e-9 plus one rounding; q's coefficients are a minimax fit,
+// rounded to fp32 one by one with the later ones refitted. For sources in GRAPH_ISA_SOURCES (isa.h).
 // Bites: x = 127 or more is garbage.
 #pragma once
 

@@ -1,7 +1,7 @@
 // Attention against plain fp64, its gradients against finite differences, and what its bits may depend on.
 //
-// The reference is two loops of this file; it shares nothing with the kernels. Tolerances: fp32 sums of up to 200 terms of
-// size 1 err by some 1e-6; gradients pass through two such sums and are up to 10 in size.
+// The reference is two loops of this file; it shares nothing with the kernels. Tolerances: fp32 sums of up to 200 terms
+// of size 1 err by some 1e-6; gradients pass through two such sums and are up to 10 in size.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,7 +17,7 @@ namespace sixteen::cpu {
 namespace {
 
 constexpr AttentionDims kShapes[] = {
-    {2, 5, 5, 2, 1, 8},    {1, 64, 64, 4, 2, 16},  {2, 130, 130, 4, 2, 64}, {1, 200, 70, 2, 2, 40},
+    {2, 5, 5, 2, 1, 8},    {1, 64, 64, 4, 2, 16}, {2, 130, 130, 4, 2, 64}, {1, 200, 70, 2, 2, 40},
     {1, 97, 1, 4, 1, 128}, {3, 65, 65, 6, 2, 24}, {1, 129, 3, 2, 1, 20},   {1, 1, 1, 1, 1, 64},
 };
 
@@ -51,8 +51,8 @@ struct Case {
   }
   void forward(ThreadPool& pool) { attention<T>(pool, q.data(), k.data(), v.data(), y.data(), lse.data(), d, scale); }
   void backward(ThreadPool& pool, bool add) {
-    attention_grad<T>(pool, q.data(), k.data(), v.data(), y.data(), lse.data(), dy.data(), dq.data(), add, dk.data(), add, dv.data(),
-                      add, d, scale);
+    attention_grad<T>(pool, q.data(), k.data(), v.data(), y.data(), lse.data(), dy.data(), dq.data(), add, dk.data(),
+                      add, dv.data(), add, d, scale);
   }
 };
 
@@ -109,8 +109,9 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
 }
 
 std::string name(const AttentionDims& d) {
-  return std::to_string(d.windows) + " x " + std::to_string(d.seq) + ", " + std::to_string(d.query_rows) + " queries, " +
-         std::to_string(d.heads) + "/" + std::to_string(d.kv_heads) + " heads of " + std::to_string(d.head_dim);
+  return std::to_string(d.windows) + " x " + std::to_string(d.seq) + ", " + std::to_string(d.query_rows) +
+         " queries, " + std::to_string(d.heads) + "/" + std::to_string(d.kv_heads) + " heads of " +
+         std::to_string(d.head_dim);
 }
 
 TEST(Attention, AgreesWithPlainFp64) {
@@ -136,7 +137,8 @@ TEST(Attention, LargeScoresDoNotOverflow) {
   for (float& x : c.q) x *= 100;  // scores up to +-500
   c.forward(pool);
   const Reference expected = reference(c);
-  EXPECT_LT(largest_difference(c.y, expected.y), 1e-3);  // a score of 500 has an fp32 spacing of 3e-5, and sums of 8 err more
+  EXPECT_LT(largest_difference(c.y, expected.y),
+            1e-3);  // a score of 500 has an fp32 spacing of 3e-5, and sums of 8 err more
   EXPECT_LT(largest_difference(c.lse, expected.lse), 1e-3);
 }
 
@@ -219,7 +221,8 @@ TEST(Attention, BitsDoNotDependOnThreadsOrInstructionSet) {
         Case<float> c(d);
         c.forward(pool);
         if (gradients) c.backward(pool, true);
-        EXPECT_TRUE(same_bits(c.y, expected.y) && same_bits(c.lse, expected.lse)) << set << ", " << threads << " threads";
+        EXPECT_TRUE(same_bits(c.y, expected.y) && same_bits(c.lse, expected.lse))
+            << set << ", " << threads << " threads";
         EXPECT_TRUE(same_bits(c.dq, expected.dq) && same_bits(c.dk, expected.dk) && same_bits(c.dv, expected.dv))
             << set << ", " << threads << " threads";
       }
@@ -256,7 +259,9 @@ TEST(Attention, RowsDoNotDependOnHowManyQueriesAreAsked) {
     EXPECT_EQ(std::memcmp(few.y.data(), all.y.data() + from, size * sizeof(float)), 0) << query_rows << " queries";
     for (int64_t h = 0; h < 4; ++h) {
       EXPECT_EQ(std::memcmp(few.lse.data() + h * query_rows, all.lse.data() + (h + 1) * 150 - query_rows,
-                            static_cast<size_t>(query_rows) * sizeof(float)), 0) << query_rows << " queries";
+                            static_cast<size_t>(query_rows) * sizeof(float)),
+                0)
+          << query_rows << " queries";
     }
   }
 }
@@ -267,7 +272,8 @@ TEST(Attention, RowsDoNotSeeLaterKeysNorHowManyThereAre) {
   all.forward(pool);
   for (const int64_t rows : {1, 6, 7, 61, 64, 66, 128, 149}) {
     Case<float> changed({1, 150, 150, 2, 1, 24}), cut({1, rows, rows, 2, 1, 24});
-    for (int64_t i = rows * 24; i < 150 * 24; ++i) changed.k[i] = changed.v[i] = std::numeric_limits<float>::quiet_NaN();
+    for (int64_t i = rows * 24; i < 150 * 24; ++i)
+      changed.k[i] = changed.v[i] = std::numeric_limits<float>::quiet_NaN();
     std::copy_n(all.q.begin(), cut.q.size(), cut.q.begin());
     std::copy_n(all.k.begin(), cut.k.size(), cut.k.begin());
     std::copy_n(all.v.begin(), cut.v.size(), cut.v.begin());

@@ -1,8 +1,8 @@
-// The ops of single heads (norm, XSA) and of the output head against plain fp64, their gradients against finite differences,
-// and what their bits may depend on.
+// The ops of single heads (norm, XSA) and of the output head against plain fp64, their gradients against finite
+// differences, and what their bits may depend on.
 //
-// The references are loops of this file and share nothing with the kernels. Tolerances: fp32 values of size up to 30 have a
-// spacing of 2e-6, of size 1 one of 1e-7; sums of 100 terms err some ten of these.
+// The references are loops of this file and share nothing with the kernels. Tolerances: fp32 values of size up to 30
+// have a spacing of 2e-6, of size 1 one of 1e-7; sums of 100 terms err some ten of these.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -52,8 +52,8 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 // Every `stride`-th element of `gradient` against the central difference of loss() in x.
-void expect_gradient(std::vector<double>& x, const std::vector<double>& gradient, const std::function<double()>& loss, size_t stride,
-                     const char* what) {
+void expect_gradient(std::vector<double>& x, const std::vector<double>& gradient, const std::function<double()>& loss,
+                     size_t stride, const char* what) {
   const double h = 1e-5;
   for (size_t i = 0; i < x.size(); i += stride) {
     const double kept = x[i];
@@ -62,7 +62,8 @@ void expect_gradient(std::vector<double>& x, const std::vector<double>& gradient
     x[i] = kept - h;
     const double down = loss();
     x[i] = kept;
-    EXPECT_NEAR((up - down) / (2 * h), gradient[i], 2e-8 * std::max(1.0, std::fabs(gradient[i]))) << what << ", element " << i;
+    EXPECT_NEAR((up - down) / (2 * h), gradient[i], 2e-8 * std::max(1.0, std::fabs(gradient[i])))
+        << what << ", element " << i;
   }
 }
 
@@ -81,11 +82,14 @@ void expect_same_bits_everywhere(const std::function<std::vector<float>(ThreadPo
   ASSERT_TRUE(set_isa(best.c_str()));
 }
 
-void append(std::vector<float>& all, const std::vector<float>& more) { all.insert(all.end(), more.begin(), more.end()); }
+void append(std::vector<float>& all, const std::vector<float>& more) {
+  all.insert(all.end(), more.begin(), more.end());
+}
 
 // ---- Head norm
 
-constexpr HeadNormShape kNormShapes[] = {{6, 3, 8, 3, 2}, {300, 4, 64, 100, 8}, {10, 2, 20, 5, 5}, {7, 1, 128, 7, 64}, {9, 2, 24, 4, 0}};
+constexpr HeadNormShape kNormShapes[] = {
+    {6, 3, 8, 3, 2}, {300, 4, 64, 100, 8}, {10, 2, 20, 5, 5}, {7, 1, 128, 7, 64}, {9, 2, 24, 4, 0}};
 constexpr double kEps = 1e-3;
 
 template <class T>
@@ -108,8 +112,8 @@ struct NormCase {
     head_norm<T>(pool, x.data(), cos.data(), sin.data(), with_gain ? gain.data() : nullptr, y.data(), s, T(kEps));
   }
   void backward(ThreadPool& pool, bool add, bool with_gain = true) {
-    head_norm_grad<T>(pool, x.data(), cos.data(), sin.data(), with_gain ? gain.data() : nullptr, dy.data(), dx.data(), add,
-                      with_gain ? dgain.data() : nullptr, s, T(kEps));
+    head_norm_grad<T>(pool, x.data(), cos.data(), sin.data(), with_gain ? gain.data() : nullptr, dy.data(), dx.data(),
+                      add, with_gain ? dgain.data() : nullptr, s, T(kEps));
   }
 };
 
@@ -121,7 +125,8 @@ std::vector<double> norm_reference(const NormCase<T>& c, bool with_gain = true) 
     double* row = y.data() + i * dh;
     double squares = 0;
     for (int64_t e = 0; e < dh; ++e) squares += row[e] * row[e];
-    const double factor = (with_gain ? double(c.gain[i % c.s.heads]) : 1.0) / std::sqrt(squares / double(dh) + double(T(kEps)));
+    const double factor =
+        (with_gain ? double(c.gain[i % c.s.heads]) : 1.0) / std::sqrt(squares / double(dh) + double(T(kEps)));
     for (int64_t e = 0; e < dh; ++e) row[e] *= factor;
     for (int64_t e = 0; e < half; ++e) {
       const double a = row[e], b = row[e + half];
@@ -214,16 +219,16 @@ TEST(Xsa, AgreesWithPlainFp64AndFiniteDifferences) {
     const auto dout = random_values<double>(y_size, 3);
     xsa<double>(pool, y.data(), v.data(), out.data(), s.rows, s.heads, s.kv_heads, s.head_dim);
     EXPECT_LT(largest_difference(out, xsa_reference(y, v, s)), 1e-14);
-    xsa_grad<double>(pool, y.data(), v.data(), dout.data(), dy.data(), false, dv.data(), false, s.rows, s.heads, s.kv_heads,
-                     s.head_dim);
+    xsa_grad<double>(pool, y.data(), v.data(), dout.data(), dy.data(), false, dv.data(), false, s.rows, s.heads,
+                     s.kv_heads, s.head_dim);
     const auto loss = [&] { return dot(xsa_reference(y, v, s), dout); };
     const size_t stride = std::max<size_t>(1, y.size() / 40) | 1;
     expect_gradient(y, dy, loss, stride, "dy");
     expect_gradient(v, dv, loss, stride, "dv");
 
     std::vector<double> dy2 = y, dv2 = v;
-    xsa_grad<double>(pool, y.data(), v.data(), dout.data(), dy2.data(), true, dv2.data(), true, s.rows, s.heads, s.kv_heads,
-                     s.head_dim);
+    xsa_grad<double>(pool, y.data(), v.data(), dout.data(), dy2.data(), true, dv2.data(), true, s.rows, s.heads,
+                     s.kv_heads, s.head_dim);
     for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(dy2[i], y[i] + dy[i], 1e-13);
     for (size_t i = 0; i < v.size(); ++i) ASSERT_NEAR(dv2[i], v[i] + dv[i], 1e-12);
   }
@@ -248,8 +253,8 @@ TEST(Xsa, BitsDoNotDependOnThreadsOrInstructionSet) {
       const auto v = random_values<float>(s.rows * s.kv_heads * s.head_dim, 2);
       std::vector<float> out(y.size()), dy = y, dv = v;
       xsa<float>(pool, y.data(), v.data(), out.data(), s.rows, s.heads, s.kv_heads, s.head_dim);
-      xsa_grad<float>(pool, y.data(), v.data(), dout.data(), dy.data(), true, dv.data(), true, s.rows, s.heads, s.kv_heads,
-                      s.head_dim);
+      xsa_grad<float>(pool, y.data(), v.data(), dout.data(), dy.data(), true, dv.data(), true, s.rows, s.heads,
+                      s.kv_heads, s.head_dim);
       append(out, dy);
       append(out, dv);
       return out;

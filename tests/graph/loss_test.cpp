@@ -1,8 +1,8 @@
-// Softcap, negative log-likelihoods and their gradients against plain fp64 and finite differences, and what their bits may
-// depend on.
+// Softcap, negative log-likelihoods and their gradients against plain fp64 and finite differences, and what their bits
+// may depend on.
 //
-// The references are loops of this file and share nothing with the kernels. Tolerances: a logit of 30 has an fp32 spacing of
-// 2e-6 and sums 64 products; nll takes the difference of two such numbers.
+// The references are loops of this file and share nothing with the kernels. Tolerances: a logit of 30 has an fp32
+// spacing of 2e-6 and sums 64 products; nll takes the difference of two such numbers.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -114,7 +114,8 @@ TEST(HeadNll, LargeLogitsWithoutCapDoNotOverflow) {
   for (int64_t i = 0; i < 5; ++i) EXPECT_NEAR(c.nll[i], reference_nll(c, i), 2e-3) << "of logits about 1000";
 }
 
-// A logit within an fp32 rounding of the middle between two bf16 values may go either way: a step of 0.125 in one of 300.
+// A logit within an fp32 rounding of the middle between two bf16 values may go either way: a step of 0.125 in one of
+// 300.
 TEST(HeadNll, RoundsLogitsToBf16WhenAsked) {
   ThreadPool pool(1);
   Case<float> rounded(50, 64, 300, 30), plain(50, 64, 300, 30);
@@ -188,7 +189,8 @@ TEST(Head, BitsDoNotDependOnThreadsOrInstructionSet) {
       c.loss(pool);
       EXPECT_EQ(std::memcmp(c.nll.data(), expected.nll.data(), c.nll.size() * sizeof(float)), 0) << set << threads;
       EXPECT_EQ(std::memcmp(c.dx.data(), expected.dx.data(), c.dx.size() * sizeof(float)), 0) << set << threads;
-      EXPECT_EQ(std::memcmp(c.dtable.data(), expected.dtable.data(), c.dtable.size() * sizeof(float)), 0) << set << threads;
+      EXPECT_EQ(std::memcmp(c.dtable.data(), expected.dtable.data(), c.dtable.size() * sizeof(float)), 0)
+          << set << threads;
       c.score(pool, true);
       EXPECT_EQ(std::memcmp(c.nll.data(), rounded.nll.data(), c.nll.size() * sizeof(float)), 0) << set << threads;
     }
@@ -203,9 +205,10 @@ TEST(HeadNll, RowsDoNotDependOnTheRowsBeside) {
   for (const int64_t from : {0, 1, 511, 512, 529}) {
     for (const int64_t rows : {int64_t{1}, std::min<int64_t>(7, 530 - from), 530 - from}) {
       std::vector<float> nll(static_cast<size_t>(rows));
-      head_nll<float>(pool, all.x.data() + from * 24, all.table.data(), all.targets.data() + from, nll.data(), rows, 24, 77, 30,
-                      false);
-      EXPECT_EQ(std::memcmp(nll.data(), all.nll.data() + from, nll.size() * sizeof(float)), 0) << rows << " rows from " << from;
+      head_nll<float>(pool, all.x.data() + from * 24, all.table.data(), all.targets.data() + from, nll.data(), rows, 24,
+                      77, 30, false);
+      EXPECT_EQ(std::memcmp(nll.data(), all.nll.data() + from, nll.size() * sizeof(float)), 0)
+          << rows << " rows from " << from;
     }
   }
 }
