@@ -22,7 +22,7 @@ $train run --config $config --data "$dir/tokens" --val "$dir/tokens/*_val_*.bin"
   --out "$dir/model.safetensors"
 step "packing"
 $pack pack "$dir/model.safetensors" -o "$dir/model.s16" --config $config --calib "$dir/tokens/*_train_*.bin"
-$pack inspect "$dir/model.s16"
+$pack inspect "$dir/model.s16" >"$dir/inspect.txt"
 
 table=""
 # score NAME FILE OPTION...: scores FILE on the validation shards and adds a row to the table.
