@@ -1,4 +1,4 @@
-// See optim.h. Each optimiser is one graph over the flat buffers, compiled once: learning rates and the like are inputs,
+// See optim.h. Each optimiser is one graph over the flat buffers, compiled once: learning rates and such are inputs,
 // so a step allocates nothing and can be captured and replayed on a GPU.
 // Bites: alignment gaps are 0 in weights, gradients and state, so ranges may span them: 0 stays 0.
 #include "model/optim.h"

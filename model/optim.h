@@ -3,9 +3,9 @@
 //
 // Order of a step: global gradient norm and clip coefficient -> AdamW token -> Muon banks -> AdamW scalars -> EMA. Decay is
 // decoupled and applied with the scheduled lr. Shape factor of Muon: sqrt(max(1, rows / cols)) of the matrix (T6).
-// Bites: state (momentum, moments, EMA) is in flat buffers with the parameter table's layout, per canonical matrix. An optimiser
-// binds the session's buffers when it is made and starts its EMA from the weights of that moment: call set_weights() and
-// enable_hash() before, and do not let it outlive the session.
+// Bites: state (momentum, moments, EMA) is in flat buffers with the parameter table's layout, per canonical matrix. An
+// optimiser binds the session's buffers when it is made and starts its EMA from the weights of that moment: call
+// set_weights() and enable_hash() before, and do not let it outlive the session.
 #pragma once
 
 #include <memory>
@@ -53,12 +53,13 @@ class Optimizer {
   std::unique_ptr<Impl> impl_;
 };
 
-// Plain SGD with momentum and a global clip over all trained tensors and the hash table (spec 7.3), for test-time training.
-// The first step's buffer is the gradient itself; no weight decay, no dampening, not Nesterov's.
+// Plain SGD with momentum and a global clip over all trained tensors and the hash table (spec 7.3), for test-time
+// training. The first step's buffer is the gradient itself; no weight decay, no dampening, not Nesterov's.
 struct SgdConfig {
   double momentum = 0.9, clip_norm = 1.0;  // clip_norm 0: none
-  int64_t freeze_blocks = 0;  // the control tensors of the first n blocks neither move nor count in the norm; matrices train on,
-                              // because the records' are banks of all blocks (checked: golden 1584.ttt_freeze)
+  // The control tensors of the first n blocks neither move nor count in the norm; matrices train on, because the records'
+  // are banks of all blocks (golden 1584.ttt_freeze).
+  int64_t freeze_blocks = 0;
 };
 class Sgd {
  public:

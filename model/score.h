@@ -29,9 +29,9 @@ struct ScoreOptions {
   bool looping = true;          // depth recurrence on, as every evaluation after training has it (T14)
 };
 
-// Scores windows in order, windows of one shape that follow each other in batches; the result does not depend on `batch`. nll_out
-// (one value a scored target is appended, in order) and `progress(done)`, which counts windows, may be null. Tokens must be ids of
-// the model (read_shards checks them).
+// Scores windows in order, windows of one shape that follow each other in batches; the result does not depend on `batch`.
+// nll_out (one value a scored target is appended, in order) and `progress(done)`, which counts windows, may be null.
+// Tokens must be ids of the model (read_shards checks them).
 ScoreSum score_windows(Session* session, std::span<const uint16_t> tokens, std::span<const Window> windows, const ByteTables* tables,
                        const ScoreOptions& options, std::vector<float>* nll_out, const std::function<void(int64_t)>& progress);
 

@@ -55,7 +55,7 @@ void invert_tile(Part l, int64_t n, Part x) {
 }
 
 // x = inverse of the lower Cholesky factor l of a (n x n, overwritten by l); x comes zeroed. False when a is not
-// positive definite. A tile at a time: what earlier columns take away, the tile's factor, l below it, x's rows beside it.
+// positive definite. A tile at a time: earlier columns' share off, the tile's factor, l below it, x's rows left of it.
 bool inverse_cholesky(cpu::ThreadPool& pool, int64_t n, Part a, Part x) {
   std::vector<double> copy(n * kTile);
   for (int64_t k = 0; k < n; k += kTile) {

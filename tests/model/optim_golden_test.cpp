@@ -148,8 +148,8 @@ TEST_F(OptimGolden, ThreeStepsFp32) {
   }
 }
 
-// The records' roundings (traps T1, 5.3). Newton-Schulz in bf16 amplifies rounding: matrices are compared by the direction
-// of the whole update, as the oracle says; tables to a bf16 unit; the rest does not see the switch.
+// The records' roundings (T1, 5.3). Newton-Schulz in bf16 amplifies rounding: matrices are compared by their whole
+// update, as the oracle says; tables to a bf16 unit; the rest does not see the switch.
 TEST_F(OptimGolden, ThreeStepsBf16) {
   REQUIRE_SHARED(kFile);
   run(true, [](int) {});
