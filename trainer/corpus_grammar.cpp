@@ -179,15 +179,15 @@ class Parser {
       slot.remove_prefix(equals + 1);
     }
     if (!slot.empty() && slot[0] >= '0' && slot[0] <= '9') return parse_number(node, slot);
+    if (const size_t colon = slot.find(':'); colon != std::string_view::npos) {
+      node.attribute = attribute(slot.substr(colon + 1), whole);
+      slot = slot.substr(0, colon);
+    }
     if (const size_t sign = slot.find_first_of("+-"); sign != std::string_view::npos) {
       node.kind = slot[sign] == '+' ? NodeKind::kSum : NodeKind::kDifference;
       node.low = variable(slot.substr(0, sign), whole);
       node.high = variable(slot.substr(sign + 1), whole);
       return node;
-    }
-    if (const size_t colon = slot.find(':'); colon != std::string_view::npos) {
-      node.attribute = attribute(slot.substr(colon + 1), whole);
-      slot = slot.substr(0, colon);
     }
     return resolve(node, slot, whole);
   }

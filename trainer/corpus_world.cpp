@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <string_view>
 
-
 namespace sixteen {
 namespace {
 
@@ -90,15 +89,25 @@ const std::string& pick(Dice* dice, const std::vector<std::string>& list) {
   return list[dice->below(static_cast<uint32_t>(list.size()))];
 }
 
+// Draws names until one is new: two things of one name would make two facts of one.
+template <class List, class Member, class Draw>
+void name_apart(const List& list, Member member, std::string* name, Draw draw) {
+  do {
+    *name = draw();
+  } while (std::any_of(list.begin(), list.end(), [&](const auto& other) { return other.*member == *name; }));
+}
+
 void make_people(Dice* dice, World* world) {
   const auto women = entries(kWomen), men = entries(kMen), last = entries(kLast);
   const auto jobs = entries(kJobs), hobbies = entries(kHobbies);
   for (int i = 0; i < kPeople; ++i) {
     Person person;
     person.woman = dice->below(2) == 0;
-    person.first = pick(dice, person.woman ? women : men);
-    person.last = last[i % last.size()];
-    person.full = person.first + " " + person.last;
+    name_apart(world->people, &Person::full, &person.full, [&] {
+      person.first = pick(dice, person.woman ? women : men);
+      person.last = last[i % last.size()];
+      return person.first + " " + person.last;
+    });
     person.job = pick(dice, jobs);
     person.hobby = pick(dice, hobbies);
     person.born = 1935 + static_cast<int>(dice->below(38));
@@ -115,9 +124,13 @@ void make_towns(Dice* dice, World* world) {
   for (int i = 0; i < kTowns; ++i) {
     Town town;
     const std::string& head = heads[i % heads.size()];
-    do {  // Ashham and Oakkley would be hard to read
-      town.name = head + pick(dice, tails);
-    } while (town.name[head.size()] == head.back());
+    name_apart(world->towns, &Town::name, &town.name, [&] {
+      std::string name;
+      do {  // Ashham and Oakkley would be hard to read
+        name = head + pick(dice, tails);
+      } while (name[head.size()] == head.back());
+      return name;
+    });
     town.region = regions[i % regions.size()];
     town.river = rivers[i * 5 % rivers.size()];
     town.famous = pick(dice, famous);
@@ -135,7 +148,8 @@ void make_companies_and_teams(Dice* dice, World* world) {
   const auto company_tails = entries(kCompanyTail), team_tails = entries(kTeamTail);
   for (int i = 0; i < kCompanies; ++i) {
     Company company;
-    company.name = last[(i * 7 + 3) % last.size()] + " " + pick(dice, company_tails);
+    name_apart(world->companies, &Company::name, &company.name,
+               [&] { return last[(i * 7 + 3) % last.size()] + " " + pick(dice, company_tails); });
     company.makes = pick(dice, makes);
     company.founded = 1840 + static_cast<int>(dice->below(150));
     company.staff = 20 + 10 * static_cast<int>(dice->below(180));

@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kBatchBytes = 1 << 19;  // of raw records; large enough that the turn-taking costs nothing
+constexpr size_t kBatchBytes = 1 << 18;  // of raw records; large enough that the turn-taking costs nothing
 
 // Documents as tokens, BOS included, one behind the other.
 struct EncodedBatch {

@@ -71,12 +71,13 @@ TEST(Console, ExitCodes) {
   EXPECT_NE(unknown.err.find("tool work --help"), std::string::npos) << unknown.err;
   EXPECT_EQ(run({}, nothing).code, 2);
   EXPECT_EQ(run({"play"}, nothing).code, 2);
-  const Outcome failed = run({"work"}, [](const Console&) { fail("x.bin: two\nlines"); });
+  const Outcome failed = run({"work"}, [](const Console&) { fail("x.bin: no"); });
   EXPECT_EQ(failed.code, 1);
-  EXPECT_EQ(failed.err, "tool: x.bin: two lines\n");
+  EXPECT_EQ(failed.err, "tool: x.bin: no\n");
   EXPECT_EQ(run({"work"}, [](const Console&) { throw UsageError("no"); }).code, 2);
   EXPECT_EQ(run({"work"}, [](const Console&) { throw std::bad_alloc(); }).err, "tool: out of memory\n");
-  EXPECT_EQ(run({"work"}, [](const Console&) { throw std::runtime_error("odd"); }).code, 1);
+  EXPECT_EQ(run({"work"}, [](const Console&) { throw std::runtime_error("odd\nthing"); }).err,
+            "tool: unexpected error: odd thing\n");
 }
 
 TEST(Console, Numbers) {

@@ -58,7 +58,7 @@ TEST(WindowPlan, TenShardsOfTheRecord) {  // spec_1584_1555 11.1
   WindowPlan plan(std::vector<int64_t>(10, 100000000), 2048, 0);
   EXPECT_EQ(plan.windows_left(), 10 * 48827);
   const std::vector<TrainWindow> expected = {{6, 14463481}, {5, 29437493}, {6, 76503545},
-                                        {2, 78237259}, {5, 56755765}, {1, 87388114}};
+                                             {2, 78237259}, {5, 56755765}, {1, 87388114}};
   for (const TrainWindow& window : expected) EXPECT_EQ(plan.next(), window);
 }
 
@@ -72,7 +72,8 @@ TEST(WindowPlan, EveryWindowOnceThenDealtAnew) {
     // 11 or 12 windows of 8 in 100 tokens and 4 of 40, by the phase; none twice, none past the end.
     EXPECT_GE(seen.size(), 11u + 4u);
     std::map<int32_t, std::set<int32_t>> starts;
-    for (const TrainWindow& window : seen) EXPECT_TRUE(starts[window.shard].insert(window.start).second) << "drawn twice";
+    for (const TrainWindow& window : seen)
+      EXPECT_TRUE(starts[window.shard].insert(window.start).second) << "drawn twice";
     ASSERT_EQ(starts.size(), 2u);
     for (const auto& [shard, list] : starts) {
       EXPECT_LE(*list.rbegin() + 9, shard == 0 ? 100 : 40);
@@ -112,7 +113,8 @@ TEST(WindowLoader, SmallShardsGolden) {
   for (const auto& [name, c] : cases.items()) {
     if (name.rfind("1584.W", 0) != 0) continue;
     const int64_t seq_len = c["seq_len"], rows = c["rows_per_batch"], batches = c["batches"];
-    WindowLoader loader(find_train_shards(shared_path("oracle/loader/data")), c["rank"], c["world_size"], seq_len, 60013);
+    WindowLoader loader(find_train_shards(shared_path("oracle/loader/data")), c["rank"], c["world_size"], seq_len,
+                        60013);
     const std::vector<int32_t> expected = golden_windows(golden, name);
     ASSERT_EQ(static_cast<int64_t>(expected.size()), batches * rows * 2);
     std::vector<int32_t> x(rows * seq_len), y(rows * seq_len);
