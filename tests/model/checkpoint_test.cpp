@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <limits>
 
@@ -173,6 +174,66 @@ TEST_F(Checkpoint, ForeignMetadata) {
   expect_error({});
   write_edited([](auto&, auto& metadata) { metadata["model"] = "{\"vocab\": 48}"; });
   expect_error({});
+}
+
+// Every matrix as int6 codes, the rest as fp32; `edit` may damage a tensor.
+template <class Edit>
+void write_artifact(const std::string& path, const ModelConfig& config, const ParamStore& store, Edit edit) {
+  Artifact artifact;
+  artifact.config_json = to_json(config);
+  for (const ParamSpec& spec : store.table->specs()) {
+    PackedTensor tensor;
+    tensor.name = spec.name;
+    for (int i = 0; i < spec.shape.rank(); ++i) tensor.shape.push_back(spec.shape[i]);
+    const auto values = store.tensor(spec.name);
+    if (spec.quant == QuantClass::kMatrix) {
+      tensor.bits = 6;
+      for (const float value : values) tensor.codes.push_back(static_cast<int8_t>(std::lround(value * 100)));
+      tensor.scales.assign(spec.shape[0], float_to_f16(0.01f));
+    } else {
+      tensor.plain_dtype = DType::kF32;
+      const auto bytes = std::as_bytes(values);
+      tensor.plain.assign(bytes.begin(), bytes.end());
+    }
+    edit(tensor);
+    artifact.tensors.push_back(tensor);
+  }
+  const Bytes file = serialise_artifact(&artifact, {}, {});
+  write_file(path, {reinterpret_cast<const char*>(file.data()), file.size()});
+}
+
+TEST_F(Checkpoint, Artifact) {
+  write_artifact(path_, config_, store_, [](auto&) {});
+  const Model model = load_model(path_);
+  EXPECT_TRUE(model.packed);
+  EXPECT_EQ(to_json(model.config), to_json(config_));
+  EXPECT_EQ(model.file_bytes, std::filesystem::file_size(path_));
+  for (const ParamSpec& spec : store_.table->specs()) {
+    const std::span<const float> packed = model.store.tensor(spec.name), original = store_.tensor(spec.name);
+    for (size_t i = 0; i < packed.size(); ++i) {
+      const float expected = spec.quant == QuantClass::kMatrix ? static_cast<float>(std::lround(original[i] * 100)) *
+                                                                     f16_to_float(float_to_f16(0.01f))
+                                                               : original[i];
+      ASSERT_EQ(packed[i], expected) << spec.name << " " << i;
+    }
+  }
+}
+
+TEST_F(Checkpoint, ArtifactThatDoesNotFitItsConfig) {
+  ModelConfig other = config_;
+  other.layers = 3;
+  other.xsa_last_n = 3;
+  write_artifact(path_, other, store_, [](auto&) {});
+  expect_error({"blocks.2."});
+  write_artifact(path_, config_, store_, [](PackedTensor& tensor) {
+    const float bad = std::numeric_limits<float>::quiet_NaN();
+    if (tensor.name == "blocks.0.mlp_scale") std::memcpy(&tensor.plain[4], &bad, sizeof bad);
+  });
+  expect_error({"blocks.0.mlp_scale", "element 1"});
+  write_artifact(path_, config_, store_, [](PackedTensor& tensor) {
+    if (tensor.name == "blocks.1.mlp_scale") tensor.name = "blocks.1.mlp_scales";
+  });
+  expect_error({"blocks.1.mlp_scales", "not part of the model"});
 }
 
 TEST_F(Checkpoint, CorruptFiles) {
