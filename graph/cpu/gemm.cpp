@@ -20,6 +20,8 @@ constexpr int64_t kPackedBytes = int64_t{8} << 20;  // of packed B at a time: st
 constexpr int64_t kInlineWork = int64_t{1} << 16;   // multiply-adds below which threads do not pay
 constexpr int64_t kFewRows = 56;                    // at most so many: no shared packing
 constexpr int64_t kGroupPanels = 8;                 // panels of B packed by one task
+constexpr int64_t kTaskColumns = 1024;              // of one task: its part of C stays in the second-level cache
+constexpr int64_t kPackedSteps = 1024;              // of packed B before its columns are cut: C is read back less often
 constexpr int kSlotA = 60, kSlotPacked = 61, kSlotTile = 62;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -120,7 +122,8 @@ struct Superblock {
   T* packed;
 
   T* panel(int64_t block, int64_t index, int64_t nr) const {
-    return packed + (blocks.begin(block) - blocks.begin(first)) * round_up(columns, nr) + index * nr * blocks.steps(block);
+    return packed + (blocks.begin(block) - blocks.begin(first)) * round_up(columns, nr) +
+           index * nr * blocks.steps(block);
   }
 };
 
@@ -145,8 +148,8 @@ void multiply_superblock(ThreadPool& pool, const Product<T>& p, const Superblock
   const int64_t tiles = ceil_div(p.m, kernel.mr), panels = ceil_div(s.columns, kernel.nr);
   const int64_t row_blocks = ceil_div(tiles, kGemmBlockPanels);
   // Enough tasks to keep the threads level; each at least 4 panels wide, or copying A would show.
-  const int64_t column_blocks =
-      std::clamp<int64_t>(ceil_div(16 * pool.threads(), row_blocks), 1, std::max<int64_t>(1, panels / 4));
+  const int64_t column_blocks = std::max(ceil_div(s.columns, kTaskColumns),
+                                         std::min(ceil_div(16 * pool.threads(), row_blocks), ceil_div(panels, 4)));
   pool.parallel_for(row_blocks * column_blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t i = task / column_blocks, j = task % column_blocks;
@@ -167,13 +170,14 @@ void many_rows(ThreadPool& pool, const Product<T>& p) {
   const GemmKernels<T>& kernel = kernels<T>();
   const StepBlocks blocks(p.k);
   const int64_t budget = kPackedBytes / static_cast<int64_t>(sizeof(T));
-  const int64_t most_columns = std::min(round_up(p.n, kernel.nr), budget / kGemmBlockK / kernel.nr * kernel.nr);
+  const int64_t most_columns = round_up(std::min(p.n, budget / std::min(p.k, kPackedSteps)), kernel.nr);
   const int64_t most_blocks = std::clamp<int64_t>(budget / (most_columns * blocks.length), 1, blocks.count);
   T* packed = scratch<T>(most_columns * most_blocks * blocks.length, kSlotPacked);
   for (int64_t column = 0; column < p.n; column += most_columns) {
     for (int64_t block = 0; block < blocks.count; block += most_blocks) {
-      const Superblock<T> s{blocks, block,  std::min(blocks.count, block + most_blocks),
-                            column, std::min(most_columns, p.n - column), packed};
+      const Superblock<T> s{
+          blocks, block, std::min(blocks.count, block + most_blocks), column, std::min(most_columns, p.n - column),
+          packed};
       pack_superblock(pool, p, s);
       multiply_superblock(pool, p, s);
     }
@@ -183,13 +187,13 @@ void many_rows(ThreadPool& pool, const Product<T>& p) {
 template <class T>
 void run(ThreadPool& pool, const Product<T>& p) {
   if (is_empty(p)) return;
-  p.m <= kFewRows || p.m * p.n * p.k < kInlineWork ? few_rows(pool, p) : many_rows(pool, p);
+  p.m <= kFewRows || p.m* p.n* p.k < kInlineWork ? few_rows(pool, p) : many_rows(pool, p);
 }
 
 }  // namespace
 
-void gemm(ThreadPool& pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
-          int64_t ldb, float* c, int64_t ldc, bool accumulate) {
+void gemm(ThreadPool& pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
+          const float* b, int64_t ldb, float* c, int64_t ldc, bool accumulate) {
   run<float>(pool, {m, n, k, {a, lda, ta}, {b, ldb, tb}, c, ldc, accumulate});
 }
 
@@ -227,18 +231,19 @@ void gemm_packed(bool ta, int64_t m, int64_t n, int64_t k, const T* a, int64_t l
 }
 
 template <class T>
-void gemm_tile(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b, int64_t ldb, T* c,
-               int64_t ldc, bool accumulate) {
+void gemm_tile(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b, int64_t ldb,
+               T* c, int64_t ldc, bool accumulate) {
   T* packed = scratch<T>(packed_b_size<T>(n, k), kSlotTile);
   pack_b(tb, n, k, b, ldb, packed);
   gemm_packed(ta, m, n, k, a, lda, packed, c, ldc, accumulate);
 }
 
-#define SIXTEEN_INSTANTIATE(T)                                                                                         \
-  template int64_t packed_b_size<T>(int64_t, int64_t);                                                                 \
-  template void pack_b(bool, int64_t, int64_t, const T*, int64_t, T*);                                                 \
-  template void gemm_packed(bool, int64_t, int64_t, int64_t, const T*, int64_t, const T*, T*, int64_t, bool);          \
-  template void gemm_tile(bool, bool, int64_t, int64_t, int64_t, const T*, int64_t, const T*, int64_t, T*, int64_t, bool);
+#define SIXTEEN_INSTANTIATE(T)                                                                                      \
+  template int64_t packed_b_size<T>(int64_t, int64_t);                                                              \
+  template void pack_b(bool, int64_t, int64_t, const T*, int64_t, T*);                                              \
+  template void gemm_packed(bool, int64_t, int64_t, int64_t, const T*, int64_t, const T*, T*, int64_t, bool);       \
+  template void gemm_tile(bool, bool, int64_t, int64_t, int64_t, const T*, int64_t, const T*, int64_t, T*, int64_t, \
+                          bool);
 SIXTEEN_INSTANTIATE(float)
 SIXTEEN_INSTANTIATE(double)
 #undef SIXTEEN_INSTANTIATE

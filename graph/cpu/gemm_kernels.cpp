@@ -30,7 +30,7 @@ struct TileShape<float> {
 template <class T>
 constexpr int kMr = TileShape<T>::kRows;
 template <class T>
-constexpr int kNr = TileShape<T>::kVecs * kLanes;
+constexpr int kNr = 16 * TileShape<T>::kVecs;  // kLanes = 16
 
 // A tile's rows of A lie in scratch as they lay in memory: a row after the other (the stride is odd in cache lines), or, for
 // a transposed A, a step of k after the other.
@@ -170,14 +170,17 @@ void pack_b(bool tb, int64_t k, int64_t n, const T* b, int64_t ldb, T* packed) {
   for (int64_t step = 0; step < k; ++step) {  // whole rows of B at a time, as they lie in memory
     T* to = packed + step * kNr<T>;
     for (int64_t column = 0; column < n; column += kNr<T>, to += k * kNr<T>) {
-      for (int64_t j = 0; j < kNr<T>; j += kLanes) Lanes<T>::load(b + step * ldb + column + j, n - column - j).store(to + j);
+      for (int64_t j = 0; j < kNr<T>; j += kLanes)
+        Lanes<T>::load(b + step * ldb + column + j, n - column - j).store(to + j);
     }
   }
 }
 
 template <class T>
-constexpr GemmKernels<T> kTable = {kMr<T>, kNr<T>, kGemmBlockPanels * kPanelNumbers * int64_t{sizeof(T)}, pack_b<T>,
-                                   multiply<T>};
+constexpr int64_t kScratchBytes = int64_t{sizeof(T)} * (kGemmBlockPanels * kPanelNumbers);
+
+template <class T>
+constexpr GemmKernels<T> kTable = {kMr<T>, kNr<T>, kScratchBytes<T>, pack_b<T>, multiply<T>};
 
 }  // namespace
 

@@ -11,8 +11,8 @@
 
 namespace sixteen::cpu {
 
-constexpr int64_t kGemmBlockK = 256;      // steps of k in one block: a panel of B then fits the first-level cache
-constexpr int64_t kGemmBlockPanels = 8;   // tiles of rows in one block of A, kept in the second-level cache
+constexpr int64_t kGemmBlockK = 256;     // steps of k in one block: a panel of B then fits the first-level cache
+constexpr int64_t kGemmBlockPanels = 8;  // tiles of rows in one block of A, kept in the second-level cache
 
 template <class T>
 struct GemmKernels {

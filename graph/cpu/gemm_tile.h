@@ -13,8 +13,8 @@ namespace sixteen::cpu {
 
 // C [m, n] = op(A) op(B) (+ C if accumulate); arguments as gemm()'s. No threads.
 template <class T>
-void gemm_tile(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b, int64_t ldb, T* c,
-               int64_t ldc, bool accumulate);
+void gemm_tile(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b, int64_t ldb,
+               T* c, int64_t ldc, bool accumulate);
 
 // How many numbers a packed op(B) [k, n] takes.
 template <class T>

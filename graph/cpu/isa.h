@@ -36,21 +36,21 @@ Isa isa();
 
 // Declares the three tables `const Type& name()` and the one in namespace sixteen::cpu that picks. Use inside sixteen::cpu.
 #if defined(__x86_64__)
-#define SIXTEEN_ISA_TABLE(Type, name)              \
-  namespace plain {                                \
-  const Type& name();                              \
-  }                                                \
-  namespace avx2 {                                 \
-  const Type& name();                              \
-  }                                                \
-  namespace avx512 {                               \
-  const Type& name();                              \
-  }                                                \
-  inline const Type& name() {                      \
-    const Isa set = isa();                         \
+#define SIXTEEN_ISA_TABLE(Type, name)               \
+  namespace plain {                                 \
+  const Type& name();                               \
+  }                                                 \
+  namespace avx2 {                                  \
+  const Type& name();                               \
+  }                                                 \
+  namespace avx512 {                                \
+  const Type& name();                               \
+  }                                                 \
+  inline const Type& name() {                       \
+    const Isa set = isa();                          \
     if (set == Isa::kAvx512) return avx512::name(); \
-    if (set == Isa::kAvx2) return avx2::name();    \
-    return plain::name();                          \
+    if (set == Isa::kAvx2) return avx2::name();     \
+    return plain::name();                           \
   }
 #else
 #define SIXTEEN_ISA_TABLE(Type, name) \

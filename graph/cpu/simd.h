@@ -69,12 +69,12 @@ inline float abs1(float a) { return __builtin_fabsf(a); }
 inline double abs1(double a) { return __builtin_fabs(a); }
 }  // namespace lanes_detail
 
-// The array versions; f(i) is lane i of the result.
-#define SIXTEEN_EACH_LANE(Result, expression)           \
-  {                                                     \
-    Result r;                                           \
+// The array versions; the expression is lane i of the result.
+#define SIXTEEN_EACH_LANE(Result, expression)             \
+  {                                                       \
+    Result r;                                             \
     for (int i = 0; i < kLanes; ++i) r.v[i] = expression; \
-    return r;                                           \
+    return r;                                             \
   }
 // clang-format off
 template <class T> Lanes<T> operator+(Lanes<T> a, Lanes<T> b) SIXTEEN_EACH_LANE(Lanes<T>, a.v[i] + b.v[i])
@@ -97,7 +97,6 @@ template <class T> Mask<T> operator&(Mask<T> a, Mask<T> b) SIXTEEN_EACH_LANE(Mas
 template <class T> Mask<T> operator|(Mask<T> a, Mask<T> b) SIXTEEN_EACH_LANE(Mask<T>, a.v[i] || b.v[i])
 template <class T> Lanes<T> select(Mask<T> m, Lanes<T> a, Lanes<T> b)
     SIXTEEN_EACH_LANE(Lanes<T>, m.v[i] ? a.v[i] : b.v[i])
-// clang-format on
 
 template <class T>
 T sum(Lanes<T> a) {
@@ -106,6 +105,7 @@ T sum(Lanes<T> a) {
   }
   return a.v[0];
 }
+// clang-format on
 
 template <class T>
 T max_lane(Lanes<T> a) {

@@ -37,9 +37,17 @@ struct Shape {
 template <class T>
 struct Problem {
   Problem(Shape s, bool a_transposed, bool b_transposed, bool add)
-      : shape(s), ta(a_transposed), tb(b_transposed), accumulate(add), lda((ta ? s.m : s.k) + 3), ldb((tb ? s.k : s.n) + 5),
-        ldc(s.n + 2), a(random_matrix<T>((ta ? s.k : s.m) * lda, 1)), b(random_matrix<T>((tb ? s.n : s.k) * ldb, 2)),
-        c(random_matrix<T>(s.m * ldc, 3)), want(c) {
+      : shape(s),
+        ta(a_transposed),
+        tb(b_transposed),
+        accumulate(add),
+        lda((ta ? s.m : s.k) + 3),
+        ldb((tb ? s.k : s.n) + 5),
+        ldc(s.n + 2),
+        a(random_matrix<T>((ta ? s.k : s.m) * lda, 1)),
+        b(random_matrix<T>((tb ? s.n : s.k) * ldb, 2)),
+        c(random_matrix<T>(s.m * ldc, 3)),
+        want(c) {
     for (int64_t i = 0; i < s.m; ++i) {
       for (int64_t j = 0; j < s.n; ++j) {
         T chain = accumulate ? want[static_cast<size_t>(i * ldc + j)] : T(0);
@@ -53,8 +61,8 @@ struct Problem {
   }
 
   std::string name() const {
-    return std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" + std::to_string(shape.k) + (ta ? " T" : " N") +
-           (tb ? "T" : "N") + (accumulate ? " accumulate" : "");
+    return std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" + std::to_string(shape.k) +
+           (ta ? " T" : " N") + (tb ? "T" : "N") + (accumulate ? " accumulate" : "");
   }
 
   Shape shape;
@@ -73,7 +81,8 @@ void check(ThreadPool& pool, const Problem<T>& p) {
   std::vector<T> got = p.c;
   gemm(pool, p.ta, p.tb, p.shape.m, p.shape.n, p.shape.k, p.a.data(), p.lda, p.b.data(), p.ldb, got.data(), p.ldc,
        p.accumulate);
-  ASSERT_TRUE(same_bits(got, p.want)) << p.name() << " on " << isa_name() << ", " << pool.threads() << " threads";  // gaps included
+  ASSERT_TRUE(same_bits(got, p.want)) << p.name() << " on " << isa_name() << ", " << pool.threads()
+                                      << " threads";  // gaps included
   got = p.c;
   gemm_tile(p.ta, p.tb, p.shape.m, p.shape.n, p.shape.k, p.a.data(), p.lda, p.b.data(), p.ldb, got.data(), p.ldc,
             p.accumulate);

@@ -29,7 +29,8 @@ TEST(Threads, EveryIndexOnceInAlignedRanges) {
           for (int64_t i = begin; i < end; ++i) ++visits[static_cast<size_t>(i)];
         });
         EXPECT_TRUE(aligned) << count << " by " << grain << " on " << threads;
-        for (const std::atomic<int>& visit : visits) ASSERT_EQ(visit, 1) << count << " by " << grain << " on " << threads;
+        for (const std::atomic<int>& visit : visits)
+          ASSERT_EQ(visit, 1) << count << " by " << grain << " on " << threads;
       }
     }
   }
