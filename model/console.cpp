@@ -20,6 +20,16 @@ constexpr double kPlainPeriodS = 15.0;
 
 volatile sig_atomic_t interrupt_flag = 0;
 
+size_t progress_width = 0;  // of the unfinished progress line on the terminal; 0: none
+
+// Whoever writes next finds an empty line, and a progress that goes on draws itself again below.
+void wipe_progress() {
+  if (progress_width == 0) return;
+  std::fprintf(stderr, "\r%*s\r", static_cast<int>(progress_width), "");
+  std::fflush(stderr);
+  progress_width = 0;
+}
+
 void raise_flag(int) { interrupt_flag = 1; }
 
 // A message is promised to be one line; foreign exceptions do not always keep to that.
@@ -52,6 +62,7 @@ int parse_and_run(const std::string& program, CLI::App& app, int argc, char** ar
 }  // namespace
 
 void Console::print_line(const std::string& line) {
+  wipe_progress();
   std::fwrite(line.data(), 1, line.size(), stdout);
   std::fputc('\n', stdout);
   std::fflush(stdout);  // a pipe's reader follows a long run line by line
@@ -102,7 +113,7 @@ Progress::Progress(const Console& console, std::string label, uint64_t total, st
       last_print_(start_) {}
 
 Progress::~Progress() {
-  if (!silent_ && !finished_ && terminal_ && shown_width_ > 0) std::fputc('\n', stderr);
+  if (!silent_ && !finished_) wipe_progress();
 }
 
 double Progress::seconds() const {
@@ -147,8 +158,8 @@ void Progress::print(const std::string& note, bool last) {
   if (!note.empty()) line << ", " << note;
   std::string text = line.str();
   const size_t width = text.size();
-  if (terminal_ && width < shown_width_) text.append(shown_width_ - width, ' ');  // wipe the longer line before it
-  shown_width_ = width;
+  if (width < progress_width) text.append(progress_width - width, ' ');  // wipe the longer line before it
+  progress_width = terminal_ && !last ? width : 0;
   std::fprintf(stderr, "%s%s%s", terminal_ ? "\r" : "", text.c_str(), terminal_ && !last ? "" : "\n");
   std::fflush(stderr);
 }

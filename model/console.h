@@ -57,13 +57,13 @@ void add_console_options(CLI::App& command, Console* console);
 int run_main(const std::string& program, const std::string& description, int argc, char** argv,
              const std::function<void(CLI::App&)>& add_commands);
 
-// How far a long job is. On a terminal one line that rewrites itself (10 times a second), else a plain line every 15 s and
-// one at the end. Not thread-safe: call it from one thread.
+// How far a long job is. On a terminal one line that rewrites itself (10 times a second) and gives way to say(), else a plain
+// line every 15 s and one at the end. Jobs may nest. Not thread-safe: call it, and say(), from one thread.
 class Progress {
  public:
   // total 0: unknown. unit: "B" counts decimal bytes, any other word is shown as it is ("tokens", "windows").
   Progress(const Console& console, std::string label, uint64_t total, std::string unit);
-  ~Progress();  // closes the terminal's line when finish() was not reached
+  ~Progress();  // wipes the terminal's line when finish() was not reached
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
@@ -78,7 +78,6 @@ class Progress {
   std::string label_, unit_;
   uint64_t total_, done_ = 0;
   bool silent_, terminal_, finished_ = false;
-  size_t shown_width_ = 0;
   std::chrono::steady_clock::time_point start_, last_print_;
 };
 

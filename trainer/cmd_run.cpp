@@ -1,9 +1,8 @@
 // sixteen-train run: options and help; the run itself is trainer.cpp. --dry-run tells what a run would take.
 #include <CLI/CLI.hpp>
-#include <filesystem>
-#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "formats/error.h"
 #include "graph/plan.h"
@@ -16,8 +15,8 @@ namespace {
 struct RunCommand {
   RunOptions run;
   std::string config;
-  double budget_seconds = -1, reserve_seconds = -1;
-  int64_t steps = -1, seed = -1;
+  std::optional<double> budget_seconds, reserve_seconds;
+  std::optional<int64_t> steps, seed;
   bool dry_run = false;
 };
 
@@ -27,10 +26,10 @@ void load_config(RunCommand* o) {
   o->run.model = read_model_config(file.section("model"), o->config);
   o->run.train = read_train_config(file.section("train"), o->config);
   TrainConfig& train = o->run.train;
-  if (o->budget_seconds >= 0) train.budget_seconds = o->budget_seconds;
-  if (o->reserve_seconds >= 0) train.reserve_seconds = o->reserve_seconds;
-  if (o->steps >= 0) train.steps = o->steps;
-  if (o->seed >= 0) train.seed = o->seed;
+  train.budget_seconds = o->budget_seconds.value_or(train.budget_seconds);
+  train.reserve_seconds = o->reserve_seconds.value_or(train.reserve_seconds);
+  train.steps = o->steps.value_or(train.steps);
+  train.seed = o->seed.value_or(train.seed);
   validate(train, "command line");
 }
 
@@ -106,7 +105,7 @@ void add_run_command(CLI::App& app) {
   c->add_option("--steps", o->steps, "upper bound of steps; overrides [train] steps");
   c->add_option("--seed", o->seed, "of the initial weights; overrides [train] seed");
   c->add_option("--device", o->run.device, "cpu or cuda")->capture_default_str();
-  c->add_option("--threads", o->run.threads, "CPU threads; 0: all cores")->capture_default_str();
+  c->add_option("--threads", o->run.threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
   c->add_flag("--dry-run", o->dry_run, "print parameters, memory plan and flops a token, train nothing");
   c->callback([o] { run(*o); });
 }

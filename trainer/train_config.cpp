@@ -1,6 +1,7 @@
 // See train_config.h.
 #include "trainer/train_config.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "formats/error.h"
@@ -56,7 +57,7 @@ void visit_cadence(TrainConfig& c, const Visit& visit) {
   visit("checkpoint_seconds", &c.checkpoint_seconds);
 }
 
-void require(bool good, const std::string& where, const char* message) {
+void require(bool good, const std::string& where, const std::string& message) {
   if (!good) fail(where, ": [train] ", message);
 }
 
@@ -86,13 +87,22 @@ void validate(const TrainConfig& c, const std::string& where) {
   require(c.clip_scope == "reduced" || c.clip_scope == "local", where, "clip_scope: expected \"reduced\" or \"local\"");
   require(c.clock == "wall" || c.clock == "steps", where, "clock: expected \"wall\" or \"steps\"");
   require(c.steps >= 1, where, "steps: expected 1 or more");
-  require(c.reserve_seconds >= 0 && c.budget_seconds > c.reserve_seconds, where,
-          "budget_seconds: expected more than reserve_seconds");
+  require(c.reserve_seconds >= 0 && c.budget_seconds > c.reserve_seconds && std::isfinite(c.budget_seconds), where,
+          "budget_seconds: expected more than reserve_seconds, which is 0 or more");
   require(c.warmdown_frac >= 0 && c.warmdown_frac <= 1, where, "warmdown_frac: expected 0 to 1");
+  require(c.min_lr >= 0 && c.min_lr <= 1, where, "min_lr: expected 0 to 1, a multiplier of the learning rates");
+  require(c.checkpoint_seconds >= 0, where, "checkpoint_seconds: expected 0 or more");
   require(c.log_every >= 1 && c.val_every >= 0 && c.val_tokens >= 0, where,
           "log_every, val_every, val_tokens: expected 0 or more (log_every 1)");
+  OptimConfig copy = c.optim;
+  visit_optim(copy, [&](const char* key, const auto* field) {
+    const double value = static_cast<double>(*field);
+    require(value >= 0 && std::isfinite(value), where, std::string("optim.") + key + ": expected a finite number, 0 or more");
+  });
   require(c.optim.ns_steps >= 1, where, "optim.ns_steps: expected 1 or more");
-  require(c.optim.ema_decay >= 0 && c.optim.ema_decay < 1, where, "optim.ema_decay: expected 0 (none) to below 1");
+  require(c.optim.beta1 < 1 && c.optim.beta2 < 1, where, "optim.beta1, optim.beta2: expected below 1");
+  require(c.optim.momentum_start < 1 && c.optim.momentum_end < 1, where, "optim.momentum_start, optim.momentum_end: expected below 1");
+  require(c.optim.ema_decay < 1, where, "optim.ema_decay: expected 0 (none) to below 1");
   require(c.optim.momentum_steps >= 1, where, "optim.momentum_steps: expected 1 or more");
 }
 

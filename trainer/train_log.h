@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdio>
-#include <memory>
 #include <string>
 
 #include "model/console.h"
@@ -12,13 +11,13 @@ namespace sixteen {
 struct LogEntry {
   int64_t step = 0;
   double loss = 0;             // mean of the interval, nats a token
-  double gradient_norm = 0;    // of the last step, before clipping
+  double gradient_norm = 0;    // of the last step, before clipping; with local clips the mean of the ranks' norms
   double lr_scale = 0;
-  bool looping = false;
+  bool looping = false;        // in the last step
   double train_seconds = 0;
   double tokens_per_second = 0, ms_per_step = 0;  // of the interval
   double peak_share = 0;       // flops of the interval against the measured matrix rate
-  double seconds_left = 0;     // negative: unknown
+  double seconds_left = 0;
 };
 
 class TrainLog {

@@ -1,6 +1,8 @@
 // What a run leaves on disk and takes up again: the checkpoint with averaged weights, and the resume state.
 //
 // Bites: everything in the state is stored by canonical tensor, so it does not depend on the flat layout.
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "formats/error.h"
@@ -67,6 +69,11 @@ void Trainer::save_state() {
 }
 
 void Trainer::save() {
+  for (const ParamStore& store : {download(session_->device(), table_, session_->weights()), averaged()}) {
+    if (!std::all_of(store.flat.begin(), store.flat.end(), [](float x) { return std::isfinite(x); })) {
+      fail("step ", step_, ": weights are not finite: the run diverged and was stopped; the last checkpoint is untouched");
+    }
+  }
   save_checkpoint(options_.out, options_.model, averaged(),
                   {{"step", std::to_string(step_)}, {"producer", std::string("sixteen-train ") + SIXTEEN_VERSION}});
   save_state();

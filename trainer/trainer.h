@@ -5,7 +5,7 @@
 // Bites: under clock = "steps" a resumed run continues bit for bit; under "wall" it continues from the stored elapsed time.
 #pragma once
 
-#include <functional>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,7 +35,7 @@ struct RunResult {
   int64_t steps = 0, parameters = 0;
   double train_seconds = 0, loss = 0;  // loss: nats a token of the last step
   double val_bpb_raw = 0, val_bpb = 0;  // before and after averaging, loop on; 0 without validation data
-  double tokens_per_second = 0;
+  double tokens_per_second = 0;         // of training time, the part before a resume included
 };
 
 class Trainer {
@@ -44,11 +44,12 @@ class Trainer {
   ~Trainer();
   RunResult run();
 
-  // One optimiser step; returns the mean loss. What run() repeats, and tests drive.
+  // One optimiser step; returns the mean loss. What run() repeats, and tests drive. Throws Error when loss or gradient are not
+  // finite: the weights are lost then, the files are not.
   double step();
   int64_t steps_done() const { return step_; }
   Session& session() { return *session_; }
-  void save();          // checkpoint and resume state
+  void save();          // checkpoint and resume state; throws Error and writes nothing when a weight is not finite
   bool looping() const; // of the next step
 
  private:
@@ -56,8 +57,11 @@ class Trainer {
   bool finished() const;
   double accumulate(WindowLoader* loader, int64_t windows);
   void check_finite(double loss) const;
+  struct Interval;                             // see train_loop.cpp
   void loop_until_done(RunResult* result);
-  void log_interval(int64_t steps, double seconds, double mean_loss);
+  double timed_step(Interval* interval);       // returns the step's loss
+  void between_steps(std::chrono::steady_clock::time_point* last_save);
+  void log_interval(const Interval& interval);
   double seconds_left(double seconds_per_step) const;
   ScoreSum validate_now(const char* what, bool looping);
   ParamStore averaged() const;                 // EMA when there is one, else the weights

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "formats/tokenizer.h"
+#include "model/console.h"
 #include "model/score.h"
 
 namespace sixteen {
@@ -16,7 +17,7 @@ class Validation {
   Validation(const std::string& pattern, const std::string& tokenizer, int64_t vocab, int64_t seq_len, int64_t max_tokens);
 
   int64_t targets() const { return static_cast<int64_t>(tokens_.size()) - 1; }
-  ScoreSum run(Session* session, bool looping) const;
+  ScoreSum run(Session* session, bool looping, const Console& console) const;
 
  private:
   std::vector<uint16_t> tokens_;

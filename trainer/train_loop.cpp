@@ -1,0 +1,136 @@
+// The run around the steps: log, validation, checkpoints, Ctrl-C, the end.
+//
+// Bites: the training clock counts steps alone; validation and saving do not spend the budget.
+#include <algorithm>
+#include <chrono>
+
+#include "formats/error.h"
+#include "model/peak.h"
+#include "trainer/trainer.h"
+
+namespace sixteen {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+}  // namespace
+
+// Sums over the steps since the last log line.
+struct Trainer::Interval {
+  int64_t steps = 0;
+  double seconds = 0, loss = 0, flops = 0;
+  bool looping = false;  // of the last step
+};
+
+double Trainer::seconds_left(double seconds_per_step) const {
+  const TrainConfig& c = options_.train;
+  const double by_steps = static_cast<double>(c.steps - step_) * seconds_per_step;
+  if (c.clock == "steps") return by_steps;
+  return std::max(0.0, std::min(by_steps, c.budget_seconds - c.reserve_seconds - train_seconds_));
+}
+
+double Trainer::timed_step(Interval* interval) {
+  const TrainConfig& c = options_.train;
+  interval->looping = looping();
+  const auto start = Clock::now();
+  const double loss = step();
+  const double seconds = seconds_since(start);
+  train_seconds_ += seconds;
+  ++interval->steps;
+  interval->seconds += seconds;
+  interval->loss += loss;
+  interval->flops += static_cast<double>(c.windows_per_step * c.seq_len) *
+                     train_flops_per_token(options_.model, c.seq_len, interval->looping);
+  return loss;
+}
+
+void Trainer::log_interval(const Interval& i) {
+  const TrainConfig& c = options_.train;
+  const double steps = static_cast<double>(i.steps);
+  log_->interval({.step = step_,
+                  .loss = i.loss / steps,
+                  .gradient_norm = last_norm_,
+                  .lr_scale = last_lr_scale_,
+                  .looping = i.looping,
+                  .train_seconds = train_seconds_,
+                  .tokens_per_second = steps * static_cast<double>(c.windows_per_step * c.seq_len) / i.seconds,
+                  .ms_per_step = 1000 * i.seconds / steps,
+                  .peak_share = i.flops / i.seconds / peak_flops_,
+                  .seconds_left = seconds_left(i.seconds / steps)});
+}
+
+ScoreSum Trainer::validate_now(const char* what, bool loop_on) {
+  const auto start = Clock::now();
+  const ScoreSum sum = validation_->run(session_.get(), loop_on, options_.console);
+  log_->validation(step_, what, sum.loss(), sum.bpb(), seconds_since(start));
+  return sum;
+}
+
+// What may come between two steps; the last step is followed by run()'s own.
+void Trainer::between_steps(Clock::time_point* last_save) {
+  const TrainConfig& c = options_.train;
+  if (validation_ && c.val_every > 0 && step_ % c.val_every == 0) validate_now("raw", looping());
+  if (interrupted()) {
+    save();
+    log_->event(step_, "interrupted");
+    fail("interrupted after step ", step_, ": ", options_.out, " and ", state_path(),
+         " are complete; go on with --resume");
+  }
+  if (c.checkpoint_seconds > 0 && seconds_since(*last_save) > c.checkpoint_seconds) {
+    save();
+    log_->event(step_, "checkpoint written");
+    *last_save = Clock::now();
+  }
+}
+
+void Trainer::loop_until_done(RunResult* result) {
+  Progress progress(options_.console, "training", 0, "steps");
+  const int64_t first = step_;
+  auto last_save = Clock::now();
+  Interval interval;
+  bool was_looping = looping();
+  while (!finished()) {
+    if (looping() != was_looping) {
+      was_looping = true;
+      log_->event(step_, "depth recurrence is on");
+    }
+    result->loss = timed_step(&interval);
+    const double left = seconds_left(interval.seconds / static_cast<double>(interval.steps));
+    progress.update(static_cast<uint64_t>(step_ - first),
+                    "loss " + std::to_string(result->loss).substr(0, 6) + ", " + format_duration(left) + " left");
+    if (step_ % options_.train.log_every == 0 || finished()) {
+      log_interval(interval);
+      interval = {};
+    }
+    if (!finished()) between_steps(&last_save);
+  }
+}
+
+RunResult Trainer::run() {
+  install_interrupt_handler();
+  const TrainConfig& c = options_.train;
+  RunResult result;
+  result.parameters = table_->parameters();
+  peak_flops_ = measure_peak_flops(session_->device());
+  options_.console.say(result.parameters, " parameters on ", session_->device().name(), ", matrix rate ",
+                       format_count(peak_flops_), "flop/s");
+  loop_until_done(&result);
+  result.steps = step_;
+  result.train_seconds = train_seconds_;
+  if (train_seconds_ > 0) {
+    result.tokens_per_second = static_cast<double>(step_ * c.windows_per_step * c.seq_len) / train_seconds_;
+  }
+  save();
+  if (validation_) {
+    result.val_bpb = result.val_bpb_raw = validate_now("raw", true).bpb();
+    if (c.optim.ema_decay > 0) {
+      session_->set_weights(averaged());
+      result.val_bpb = validate_now("averaged", true).bpb();
+    }
+  }
+  return result;
+}
+
+}  // namespace sixteen
