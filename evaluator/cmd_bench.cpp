@@ -28,7 +28,7 @@ void bench(const BenchOptions& o) {
   file.check_sections({"model", "train", "pack", "eval"});
   const ModelConfig model = read_model_config(file.section("model"), o.config);
   EvalConfig eval = read_eval_config(file.section("eval"), o.config);
-  validate(&eval, model, o.config);
+  validate(&eval, model, Scoring::kSliding, o.config);
   auto table = std::make_shared<ParamTable>(model);
   Session session(make_device(o.device, o.threads), model, table);
   ParamStore store(table);

@@ -63,12 +63,14 @@ void add_generate_command(CLI::App& app) {
   c->add_option("model", o->model, "artifact (.s16) or checkpoint (.safetensors)")->required();
   c->add_option("--tokenizer", o->tokenizer, "SentencePiece model that the model was trained with")->required();
   c->add_option("--prompt", o->prompt, "text to go on from; empty: a new document");
-  c->add_option("--tokens", o->tokens, "most tokens to draw; stops at the end of the document")->capture_default_str();
-  c->add_option("--temperature", o->sample.temperature, "0: always the likeliest token")->capture_default_str();
-  c->add_option("--top-k", o->sample.top_k, "draw from the k likeliest; 0: from all")->capture_default_str();
+  c->add_option("--tokens", o->tokens, "most tokens to draw; stops at the end of the document")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  c->add_option("--temperature", o->sample.temperature, "0: always the likeliest token")->check(CLI::NonNegativeNumber)->capture_default_str();
+  c->add_option("--top-k", o->sample.top_k, "draw from the k likeliest; 0: from all")->check(CLI::NonNegativeNumber)->capture_default_str();
   c->add_option("--seed", o->sample.seed, "of the draws")->capture_default_str();
   c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
-  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->capture_default_str();
+  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
   c->callback([o] { run(*o); });
 }
 

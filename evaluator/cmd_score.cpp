@@ -1,5 +1,6 @@
 // sixteen-eval score: plain or sliding windows, with test-time training and hash embedding if asked.
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -45,7 +46,8 @@ EvalConfig load_config(const ScoreCommand& o, const ModelConfig& model) {
   if (o.hash_buckets > 0) c.hash.buckets = o.hash_buckets;
   if (o.ttt_lr >= 0) c.ttt.lr = o.ttt_lr;
   if (o.ttt_epochs >= 0) c.ttt.epochs = o.ttt_epochs;
-  validate(&c, model, o.config.empty() ? "command line" : o.config);
+  const Scoring scoring = o.ttt ? Scoring::kTraining : o.sliding ? Scoring::kSliding : Scoring::kPlain;
+  validate(&c, model, scoring, o.config.empty() ? "command line" : o.config);
   return c;
 }
 
@@ -105,7 +107,11 @@ void run(ScoreCommand& o) {
   Session session(make_device(o.device, o.threads), model.config, model.table);
   session.set_weights(model.store);
   if (o.hash) session.enable_hash(c.hash);
+  for (const std::string& path : {o.nll_out, o.report}) {
+    if (!path.empty()) OutputFile probe(path);  // an unwritable place is better known before the scoring
+  }
   const Outcome r = score(o, c, &session, tokens, tables);
+  if (!std::isfinite(r.sum.nll)) fail(o.model, ": the loss is ", r.sum.nll, ": the weights overflow; was the training run sound?");
 
   char bpb[32];
   std::snprintf(bpb, sizeof(bpb), "%.6f", r.sum.bpb());
@@ -146,19 +152,19 @@ void add_score_command(CLI::App& app) {
   c->add_option("--data", o->data, "pattern of validation shards, quoted")->required();
   c->add_option("--tokenizer", o->tokenizer, "SentencePiece model of the shards; counts bytes")->required();
   c->add_option("--config", o->config, "TOML file with [eval]");
-  c->add_option("--window", o->window, "tokens of a window; default: the model's training length");
+  c->add_option("--window", o->window, "tokens of a window; default: the model's training length")->check(CLI::PositiveNumber);
   c->add_flag("--sliding", o->sliding, "overlapping windows at the config's stride; default: plain windows side by side");
-  c->add_option("--stride", o->stride, "targets a sliding window scores; implies --sliding (64)");
-  c->add_option("--batch", o->batch, "windows of one forward pass; the score does not depend on it");
+  c->add_option("--stride", o->stride, "targets a sliding window scores; implies --sliding (64)")->check(CLI::PositiveNumber);
+  c->add_option("--batch", o->batch, "windows of one forward pass; the score does not depend on it")->check(CLI::PositiveNumber);
   c->add_flag("--ttt", o->ttt, "train on each chunk after scoring it (score-first); implies --sliding");
-  c->add_option("--ttt-lr", o->ttt_lr, "overrides [eval.ttt] lr");
-  c->add_option("--ttt-epochs", o->ttt_epochs, "overrides [eval.ttt] epochs");
+  c->add_option("--ttt-lr", o->ttt_lr, "overrides [eval.ttt] lr")->check(CLI::NonNegativeNumber);
+  c->add_option("--ttt-epochs", o->ttt_epochs, "overrides [eval.ttt] epochs")->check(CLI::NonNegativeNumber);
   c->add_flag("--hash-embed", o->hash, "bigram hash embedding trained along with --ttt");
-  c->add_option("--hash-buckets", o->hash_buckets, "rows of the hash table; implies --hash-embed (16384)");
+  c->add_option("--hash-buckets", o->hash_buckets, "rows of the hash table; implies --hash-embed (16384)")->check(CLI::PositiveNumber);
   c->add_option("--nll-out", o->nll_out, "write one float32 a scored target, nats, in order");
   c->add_option("--report", o->report, "write a picture of the score (HTML)");
   c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
-  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->capture_default_str();
+  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
   c->callback([o] { run(*o); });
 }
 

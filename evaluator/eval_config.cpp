@@ -30,13 +30,15 @@ EvalConfig read_eval_config(Section section, const std::string& where) {
   return c;
 }
 
-void validate(EvalConfig* c, const ModelConfig& model, const std::string& where) {
+void validate(EvalConfig* c, const ModelConfig& model, Scoring scoring, const std::string& where) {
   if (c->window == 0) c->window = model.rope.train_len;
   if (c->window < 1) fail(where, ": window: expected 1 or more, found ", c->window);
+  if (c->batch < 0) fail(where, ": batch: expected 0 or more, found ", c->batch);
+  if (scoring == Scoring::kPlain) return;
   if (c->stride < 1 || c->stride > c->window) {
     fail(where, ": stride: expected 1 to the window of ", c->window, ", found ", c->stride);
   }
-  if (c->batch < 0) fail(where, ": batch: expected 0 or more, found ", c->batch);
+  if (scoring == Scoring::kSliding) return;
   const TttConfig& t = c->ttt;
   if (!(t.lr >= 0) || t.epochs < 0 || t.batch_seqs < 1 || !(t.momentum >= 0 && t.momentum < 1) || !(t.clip_norm >= 0)) {
     fail(where, ": ttt: expected lr, epochs, clip_norm >= 0, batch_seqs >= 1, momentum in [0, 1)");

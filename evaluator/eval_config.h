@@ -31,7 +31,8 @@ struct EvalConfig {
 };
 
 EvalConfig read_eval_config(Section section, const std::string& where);
-// Also fills in `window`. Throws Error naming the field.
-void validate(EvalConfig* config, const ModelConfig& model, const std::string& where);
+enum class Scoring : uint8_t { kPlain, kSliding, kTraining };  // kTraining: sliding windows and test-time training
+// Also fills in `window`. Throws Error naming the field; looks at stride and [eval.ttt] only when `scoring` uses them.
+void validate(EvalConfig* config, const ModelConfig& model, Scoring scoring, const std::string& where);
 
 }  // namespace sixteen

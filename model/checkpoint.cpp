@@ -108,7 +108,12 @@ Model load_checkpoint(const std::string& path) {
   return model;
 }
 
-Model load_artifact_model(const std::string& path) { return unpack(read_artifact(path), path); }
+Model load_artifact_model(const std::string& path) {
+  const MappedFile file(path);
+  Model model = unpack(parse_artifact(file.bytes(), path), path);
+  model.digest = sha256(file.bytes());
+  return model;
+}
 
 Model unpack(const Artifact& artifact, const std::string& where) {
   Model model = empty_model(artifact.config_json, where);
@@ -120,7 +125,6 @@ Model unpack(const Artifact& artifact, const std::string& where) {
   }
   model.packed = true;
   model.file_bytes = artifact.file_bytes;
-  model.digest = artifact.digest;
   return model;
 }
 

@@ -21,7 +21,7 @@ struct Model {
   std::string path;
   bool packed = false;      // from an artifact
   uint64_t file_bytes = 0;
-  Sha256 digest{};          // of the file
+  Sha256 digest{};          // of the file; zeros when unpacked from memory
 };
 
 // Metadata keys: "format" = "sixteen checkpoint", "version" = "1", "model" = config JSON, plus `extra`.

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/error.h"
+#include "formats/file.h"
 #include "packer/code_size.h"
 #include "packer/commands.h"
 #include "packer/pack.h"
@@ -48,6 +49,7 @@ void pack(const PackCommand& o) {
   const Model model = load_checkpoint(o.input);
   const PackConfig config = load_config(o, model.config);
   const uint64_t code_bytes = total_bytes(count_files(o.code));
+  { const OutputFile probe(o.output); }  // an unwritable place is better known before the calibration
   Hessians hessians;
   if (!o.nearest) {
     Session session(make_device(o.device, o.threads), model.config, model.table);
@@ -66,7 +68,7 @@ void pack(const PackCommand& o) {
                     {"total_bytes", total},
                     {"target_bytes", config.target_bytes},
                     {"parameters", model.table->parameters()},
-                    {"sha256", to_hex(artifact.digest)}});
+                    {"sha256", to_hex(report.digest)}});
 }
 
 }  // namespace
@@ -79,16 +81,17 @@ void add_pack_command(CLI::App& app) {
   c->add_option("-o,--out", o->output, "artifact to write (.s16)")->required();
   c->add_option("--config", o->config, "TOML file with [pack]; without it the defaults of PR 1584");
   c->add_option("--calib", o->calib, "pattern of training shards for calibration, quoted");
-  c->add_option("--bits", o->matrix_bits, "of matrices, 2 to 8; overrides [pack] matrix_bits (6)");
-  c->add_option("--embedding-bits", o->embedding_bits, "of the token embedding, 2 to 8; overrides embedding_bits (8)");
+  c->add_option("--bits", o->matrix_bits, "of matrices; overrides [pack] matrix_bits (6)")->check(CLI::Range(2, 8));
+  c->add_option("--embedding-bits", o->embedding_bits, "of the token embedding; overrides embedding_bits (8)")->check(CLI::Range(2, 8));
   c->add_option("--codec", o->codec, "stored, brotli, zstd or xz; overrides [pack] codec (brotli)");
-  c->add_option("--level", o->level, "of the codec; default: its strongest");
-  c->add_option("--target-bytes", o->target_bytes, "limit of artifact and code in bytes; overrides target_bytes (16000000)");
+  c->add_option("--level", o->level, "of the codec; default: its strongest")->check(CLI::NonNegativeNumber);
+  c->add_option("--target-bytes", o->target_bytes, "limit of artifact and code in bytes; overrides target_bytes (16000000)")
+      ->check(CLI::PositiveNumber);
   c->add_option("--code", o->code, "files and folders of code that count against the limit");
   c->add_flag("--nearest", o->nearest, "round to nearest, without calibration");
   c->add_flag("--over-budget", o->over_budget, "write the artifact even above the limit");
   c->add_option("--device", o->device, "of the calibration, cpu or cuda")->capture_default_str();
-  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->capture_default_str();
+  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
   c->callback([o] { pack(*o); });
 }
 

@@ -74,10 +74,10 @@ Json artifact_tensors(const Artifact& artifact, const Console& console) {
 
 Json inspect_artifact(const std::string& path, const Console& console) {
   const Artifact artifact = read_artifact(path);
-  Json json{{"kind", "artifact"}, {"bytes", artifact.file_bytes}, {"sha256", to_hex(artifact.digest)}};
+  Json json{{"kind", "artifact"}, {"bytes", artifact.file_bytes}, {"content_sha256", to_hex(artifact.digest)}};
   json["config"] = Json::parse(artifact.config_json);
   json["metadata"] = artifact.metadata;
-  console.say(path, ": artifact, ", artifact.file_bytes, " bytes, SHA-256 ", to_hex(artifact.digest));
+  console.say(path, ": artifact, ", artifact.file_bytes, " bytes, content SHA-256 stored in the file ", to_hex(artifact.digest));
   console.say("config ", artifact.config_json);
   for (const auto& [key, value] : artifact.metadata) console.say(key, ": ", value);
   json["tensors"] = artifact_tensors(artifact, console);

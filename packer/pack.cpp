@@ -57,6 +57,15 @@ bool same(const PackedTensor& a, const PackedTensor& b) {
          a.plain_dtype == b.plain_dtype && a.plain == b.plain;
 }
 
+// Reads `bytes` as the evaluator does: the same tensors, and a config that fits them.
+void verify(std::span<const std::byte> bytes, const Artifact& packed, const std::string& where) {
+  const Artifact again = parse_artifact(bytes, where);
+  bool equal = again.config_json == packed.config_json && again.tensors.size() == packed.tensors.size();
+  for (size_t i = 0; equal && i < again.tensors.size(); ++i) equal = same(again.tensors[i], packed.tensors[i]);
+  if (!equal) fail(where, ": what was read back differs from what was packed; nothing was written");
+  unpack(again, where);
+}
+
 }  // namespace
 
 Artifact quantise_model(const Model& model, const Hessians& hessians, const PackConfig& config, const Console& console) {
@@ -99,18 +108,16 @@ PackReport write_verified(Artifact* artifact, const std::string& path, uint64_t 
     fail(path, ": artifact ", bytes.size(), " + code ", code_bytes, " = ", total, " bytes, over the target of ", config.target_bytes,
          " by ", total - static_cast<uint64_t>(config.target_bytes), "; nothing was written. Use fewer bits or a smaller model, or --over-budget");
   }
+  verify(bytes, *artifact, path);  // before an older file is replaced
   write_file(path, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-  try {
-    const Artifact again = read_artifact(path);
-    bool equal = again.config_json == artifact->config_json && again.tensors.size() == artifact->tensors.size();
-    for (size_t i = 0; equal && i < again.tensors.size(); ++i) equal = same(again.tensors[i], artifact->tensors[i]);
-    if (!equal) fail(path, ": what was read back differs from what was packed; the file was removed");
-    unpack(again, path);  // the config and the tensors fit each other
-  } catch (...) {
-    std::filesystem::remove(path);
-    throw;
+  if (std::filesystem::is_regular_file(path)) {  // a pipe cannot be read again
+    const MappedFile written(path);
+    if (!std::ranges::equal(written.bytes(), bytes)) fail(path, ": the bytes on disk are not those written; is the disk sound?");
   }
-  return {bytes.size(), code_bytes, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+  return {.artifact_bytes = bytes.size(),
+          .code_bytes = code_bytes,
+          .digest = sha256(bytes),
+          .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
 }
 
 }  // namespace sixteen

@@ -17,11 +17,12 @@ Artifact quantise_model(const Model& model, const Hessians& hessians, const Pack
 
 struct PackReport {
   uint64_t artifact_bytes = 0, code_bytes = 0;
+  Sha256 digest{};  // of the file
   double seconds = 0;
 };
 
-// Serialises, checks the size against config.target_bytes, writes atomically, reads the file again with the evaluator's reader
-// and compares every tensor. Throws Error (nothing written) when artifact and code are over the target and `over_budget` is false.
+// Serialises, checks the size against config.target_bytes, reads the result with the evaluator's reader and compares every
+// tensor, writes atomically and compares the bytes on disk. Throws Error (nothing written) when artifact and code are over the target and `over_budget` is false.
 PackReport write_verified(Artifact* artifact, const std::string& path, uint64_t code_bytes, const PackConfig& config,
                           bool over_budget);
 
