@@ -1,0 +1,150 @@
+// Scores do not depend on batch size or threads, bit for bit, in any mode; every target is scored once and in order.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "evaluator/ttt.h"
+#include "model/score.h"
+#include "model/windows.h"
+#include "tests/support/bytes.h"
+#include "tests/support/tiny_model.h"
+
+namespace sixteen {
+namespace {
+
+using testing::tiny_config;
+using testing::tiny_store;
+using testing::tiny_tokens;
+
+constexpr int64_t kVocab = 96, kWindow = 32, kStride = 8;
+
+// Byte counts that differ by token, with a boundary.
+ByteTables tiny_tables() {
+  ByteTables tables;
+  for (int64_t i = 0; i < kVocab; ++i) {
+    tables.base_bytes.push_back(static_cast<int16_t>(i == 1 ? 0 : 1 + i % 5));
+    tables.leading_space.push_back(i % 3 == 0);
+    tables.boundary.push_back(i == 1);
+  }
+  return tables;
+}
+
+EvalConfig eval_config(int64_t batch) {
+  EvalConfig config;
+  config.window = kWindow;
+  config.stride = kStride;
+  config.batch = batch;
+  config.ttt.chunk = 96;
+  config.ttt.lr = 0.05;
+  config.ttt.batch_seqs = 2;
+  return config;
+}
+
+struct Scored {
+  ScoreSum sum;
+  std::vector<float> nll, weights;  // weights: after test-time training
+};
+
+Scored score(Scoring scoring, int64_t batch, int threads, const std::vector<uint16_t>& tokens) {
+  const ParamStore store = tiny_store(tiny_config());
+  Session session(std::shared_ptr<Device>(make_device("cpu", threads)), tiny_config(), store.table);
+  session.set_weights(store);
+  const EvalConfig config = eval_config(batch);
+  const int64_t targets = static_cast<int64_t>(tokens.size()) - 1;
+  Scored result;
+  if (scoring == Scoring::kTraining) {
+    session.enable_hash({.buckets = 64, .multiplier = 2039});
+    result.sum = score_with_training(&session, tokens, tiny_tables(), config, &result.nll, nullptr).sum;
+    ParamStore trained(store.table);
+    session.get_weights(&trained);
+    result.weights = trained.flat;
+  } else {
+    const std::vector<Window> windows = scoring == Scoring::kPlain ? plain_windows(targets, kWindow, false)
+                                                                   : sliding_windows(targets, kWindow, kStride, false);
+    const ByteTables tables = tiny_tables();
+    result.sum = score_windows(&session, tokens, windows, &tables, {.batch = batch}, &result.nll, nullptr);
+  }
+  return result;
+}
+
+class Scores : public ::testing::TestWithParam<Scoring> {};
+
+TEST_P(Scores, HaveTheSameBitsForAnyBatchAndThreads) {
+  const std::vector<uint16_t> tokens = tiny_tokens(403);
+  const Scored reference = score(GetParam(), 1, 1, tokens);
+  ASSERT_EQ(reference.nll.size(), tokens.size() - 1);
+  for (const auto& [batch, threads] : std::vector<std::pair<int64_t, int>>{{2, 1}, {5, 1}, {16, 1}, {1, 2}, {16, 2}, {5, 3}, {0, 3}}) {
+    const Scored other = score(GetParam(), batch, threads, tokens);
+    EXPECT_EQ(other.nll, reference.nll) << "batch " << batch << ", threads " << threads;
+    EXPECT_EQ(other.sum.nll, reference.sum.nll) << "batch " << batch << ", threads " << threads;
+    EXPECT_EQ(other.weights, reference.weights) << "batch " << batch << ", threads " << threads;
+  }
+}
+
+TEST_P(Scores, CoverEveryTargetOnceAndInOrder) {
+  for (const int64_t count : {33, 65, 100, 129, 203}) {  // whole windows, and tails of every kind
+    const std::vector<uint16_t> tokens = tiny_tokens(count);
+    const Scored scored = score(GetParam(), 0, 2, tokens);
+    EXPECT_EQ(scored.sum.targets, count - 1);
+    ASSERT_EQ(scored.nll.size(), tokens.size() - 1);
+    const ByteTables tables = tiny_tables();
+    double nll = 0;
+    int64_t bytes = 0;
+    for (size_t i = 0; i < scored.nll.size(); ++i) {
+      nll += scored.nll[i];
+      bytes += tables.bytes(tokens[i + 1], tokens[i]);
+    }
+    EXPECT_EQ(scored.sum.bytes, bytes);
+    EXPECT_NEAR(scored.sum.nll, nll, 1e-9 * nll);  // chunks are summed apart
+    EXPECT_NEAR(scored.sum.bpb(), nll / std::log(2.0) / static_cast<double>(bytes), 1e-9);
+  }
+}
+
+// A target's loss may depend on what stands before it alone: with training too, also on no later chunk.
+TEST_P(Scores, NeverLookAhead) {
+  std::vector<uint16_t> tokens = tiny_tokens(300);
+  const Scored before = score(GetParam(), 0, 2, tokens);
+  constexpr size_t kChanged = 170;
+  tokens[kChanged] = static_cast<uint16_t>((tokens[kChanged] + 7) % kVocab);
+  const Scored after = score(GetParam(), 0, 2, tokens);
+  const auto first = std::mismatch(before.nll.begin(), before.nll.end(), after.nll.begin()).first - before.nll.begin();
+  EXPECT_EQ(first, static_cast<ptrdiff_t>(kChanged) - 1);  // nll[i] is target i + 1
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, Scores, ::testing::Values(Scoring::kPlain, Scoring::kSliding, Scoring::kTraining), [](const auto& test) {
+  return std::string(test.param == Scoring::kPlain ? "Plain" : test.param == Scoring::kSliding ? "Sliding" : "Training");
+});
+
+TEST(Ttt, HelpsOnTextThatRepeatsAndDivergesWithAMessage) {
+  const std::vector<uint16_t> tokens = tiny_tokens(403);
+  const Scored sliding = score(Scoring::kSliding, 0, 2, tokens), trained = score(Scoring::kTraining, 0, 2, tokens);
+  EXPECT_TRUE(std::equal(sliding.nll.begin(), sliding.nll.begin() + 96, trained.nll.begin()));  // the first chunk is scored untrained
+  EXPECT_LT(trained.sum.loss(), sliding.sum.loss() - 0.05);
+
+  const ParamStore store = tiny_store(tiny_config());
+  Session session(std::shared_ptr<Device>(make_device("cpu", 2)), tiny_config(), store.table);
+  session.set_weights(store);
+  EvalConfig config = eval_config(0);
+  config.ttt.lr = 1e30;
+  testing::expect_error("[eval.ttt] lr", [&] { score_with_training(&session, tokens, tiny_tables(), config, nullptr, nullptr); });
+}
+
+TEST(EvalConfig, LooksAtWhatTheModeUses) {
+  const ModelConfig model = tiny_config();
+  EvalConfig config;  // stride 64 and chunk 32768 against a window of 32
+  validate(&config, model, Scoring::kPlain, "x.toml");
+  EXPECT_EQ(config.window, 32);
+  testing::expect_error("x.toml: stride: expected 1 to the window of 32, found 64",
+                        [&] { validate(&config, model, Scoring::kSliding, "x.toml"); });
+  config.stride = 16;
+  config.ttt.chunk = 31;
+  validate(&config, model, Scoring::kSliding, "x.toml");
+  testing::expect_error("ttt.chunk", [&] { validate(&config, model, Scoring::kTraining, "x.toml"); });
+  config.ttt.chunk = 32;
+  config.ttt.freeze_blocks = 5;
+  testing::expect_error("ttt.freeze_blocks", [&] { validate(&config, model, Scoring::kTraining, "x.toml"); });
+}
+
+}  // namespace
+}  // namespace sixteen
