@@ -144,14 +144,15 @@ TEST_F(Pack, EveryDamagedByteIsRefused) {
   PackConfig config = tiny_pack();
   config.stream = {.codec = Codec::kZstd, .level = 3, .shuffle_stride = 2};
   write_verified(&packed, out_, 0, config, false);
-  const std::string good = read_text_file(out_);
-  const std::string path = scratch_.path("bad.s16");
+  const std::string good = read_text_file(out_), path = scratch_.path("bad.s16");
   std::string bad = good;
-  for (size_t i = 0; i < good.size(); i += i < 512 ? 1 : 97) {  // all of the start, a sample of the streams
+  for (size_t i = 0; i < good.size(); ++i) {
     bad[i] = static_cast<char>(bad[i] ^ (1 << i % 8));
-    write_file(path, bad);
-    const std::string message = error_of([&] { load_model(path); });
-    EXPECT_NE(message.find(path), std::string::npos) << "byte " << i << ": " << message;
+    ASSERT_NE(error_of([&] { parse_artifact(std::as_bytes(std::span(bad)), "bad"); }), "") << "byte " << i;
+    if (i % 1009 < 4) {  // the whole way for some, the magic number among them
+      write_file(path, bad);
+      expect_error(path, [&] { load_model(path); });
+    }
     bad[i] = good[i];
   }
 }
