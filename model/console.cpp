@@ -54,6 +54,11 @@ int parse_and_run(const std::string& program, CLI::App& app, int argc, char** ar
   } catch (const CLI::ParseError& e) {
     std::string where = program;
     for (const CLI::App* command : app.get_subcommands()) where += " " + command->get_name();
+    if (app.get_subcommands().empty() && !app.remaining().empty()) {  // CLI11 would only say that a command is missing
+      std::string known;
+      for (const CLI::App* command : app.get_subcommands({})) known += " " + command->get_name();
+      return report(program, "'" + app.remaining().front() + "' is not a command; expected one of:" + known, 2);
+    }
     return report(program, std::string(e.what()) + " (see '" + where + " --help')", 2);
   }
   return 0;

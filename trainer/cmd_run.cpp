@@ -52,16 +52,16 @@ void dry_run(const RunCommand& o) {
                  {"arena_bytes_without_sharing", plan.sum_bytes}};
     o.run.console.say(looping ? "loop on:  " : "loop off: ", graph.graph.nodes().size(), " nodes, ",
                       format_count(train_flops_per_token(model, train.seq_len, looping)), "flop a token, arena ",
-                      format_count(static_cast<double>(plan.arena_bytes)), "B (", format_count(static_cast<double>(plan.sum_bytes)),
-                      "B without sharing)");
+                      format_count(static_cast<double>(plan.arena_bytes)), "B (",
+                      format_count(static_cast<double>(plan.sum_bytes)), "B without sharing)");
   }
   const int64_t copies = train.optim.ema_decay > 0 ? 5 : 4;  // weights, gradients, two moments, average
   const int64_t state = copies * table.flat_size() * static_cast<int64_t>(sizeof(float));
   json["state_bytes"] = state;
   json["arena_bytes"] = arena;
   json["tokens_per_step"] = train.windows_per_step * train.seq_len;
-  o.run.console.say(table.parameters(), " parameters; ", format_count(static_cast<double>(state)), "B of weights and optimiser state; ",
-                    train.windows_per_step * train.seq_len, " tokens a step");
+  o.run.console.say(table.parameters(), " parameters; ", format_count(static_cast<double>(state)),
+                    "B of weights and optimiser state; ", train.windows_per_step * train.seq_len, " tokens a step");
   o.run.console.result(json);
 }
 
@@ -70,7 +70,7 @@ void run(RunCommand& o) {
   if (o.dry_run) return dry_run(o);
   if (o.run.data.empty()) throw UsageError("--data is required: the folder with *_train_*.bin");
   if (o.run.out.empty()) throw UsageError("--out is required: the checkpoint to write");
-  if (!o.run.val.empty() && o.run.tokenizer.empty()) throw UsageError("--val needs --tokenizer, which counts the bytes");
+  if (!o.run.val.empty() && o.run.tokenizer.empty()) throw UsageError("--val needs --tokenizer to count the bytes");
   Trainer trainer(o.run);
   const RunResult r = trainer.run();
   o.run.console.say("wrote ", o.run.out);
@@ -101,11 +101,14 @@ void add_run_command(CLI::App& app) {
   c->add_option("--log", o->run.log, "log as JSON lines (default: OUT.log.jsonl)");
   c->add_flag("--resume", o->run.resume, "go on from OUT.state");
   c->add_option("--budget-seconds", o->budget_seconds, "training time; overrides [train] budget_seconds");
-  c->add_option("--reserve-seconds", o->reserve_seconds, "part of the budget left for packing; overrides reserve_seconds");
+  c->add_option("--reserve-seconds", o->reserve_seconds,
+                "part of the budget left for packing; overrides reserve_seconds");
   c->add_option("--steps", o->steps, "upper bound of steps; overrides [train] steps");
   c->add_option("--seed", o->seed, "of the initial weights; overrides [train] seed");
   c->add_option("--device", o->run.device, "cpu or cuda")->capture_default_str();
-  c->add_option("--threads", o->run.threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
+  c->add_option("--threads", o->run.threads, "CPU threads; 0: all cores")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   c->add_flag("--dry-run", o->dry_run, "print parameters, memory plan and flops a token, train nothing");
   c->callback([o] { run(*o); });
 }

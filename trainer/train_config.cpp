@@ -97,11 +97,13 @@ void validate(const TrainConfig& c, const std::string& where) {
   OptimConfig copy = c.optim;
   visit_optim(copy, [&](const char* key, const auto* field) {
     const double value = static_cast<double>(*field);
-    require(value >= 0 && std::isfinite(value), where, std::string("optim.") + key + ": expected a finite number, 0 or more");
+    require(value >= 0 && std::isfinite(value), where,
+            std::string("optim.") + key + ": expected a finite number, 0 or more");
   });
   require(c.optim.ns_steps >= 1, where, "optim.ns_steps: expected 1 or more");
   require(c.optim.beta1 < 1 && c.optim.beta2 < 1, where, "optim.beta1, optim.beta2: expected below 1");
-  require(c.optim.momentum_start < 1 && c.optim.momentum_end < 1, where, "optim.momentum_start, optim.momentum_end: expected below 1");
+  require(c.optim.momentum_start < 1 && c.optim.momentum_end < 1, where,
+          "optim.momentum_start, optim.momentum_end: expected below 1");
   require(c.optim.ema_decay < 1, where, "optim.ema_decay: expected 0 (none) to below 1");
   require(c.optim.momentum_steps >= 1, where, "optim.momentum_steps: expected 1 or more");
 }

@@ -33,9 +33,9 @@ void TrainLog::line(const std::string& json) {
 
 void TrainLog::interval(const LogEntry& e) {
   console_.say("step ", e.step, "  loss ", format("%.4f", e.loss), "  norm ", format("%.3f", e.gradient_norm), "  lr x",
-               format("%.3f", e.lr_scale), e.looping ? "  loop on  " : "  ", format_count(e.tokens_per_second), " tokens/s  ",
-               format("%.0f", e.ms_per_step), " ms/step  ", format("%.0f", 100 * e.peak_share), " % of peak  ",
-               format_duration(e.seconds_left), " left");
+               format("%.3f", e.lr_scale), e.looping ? "  loop on  " : "  ", format_count(e.tokens_per_second),
+               " tokens/s  ", format("%.0f", e.ms_per_step), " ms/step  ", format("%.0f", 100 * e.peak_share),
+               " % of peak  ", format_duration(e.seconds_left), " left");
   line(nlohmann::ordered_json{{"step", e.step},
                               {"loss", e.loss},
                               {"gradient_norm", e.gradient_norm},
@@ -49,9 +49,10 @@ void TrainLog::interval(const LogEntry& e) {
 }
 
 void TrainLog::validation(int64_t step, const char* what, double loss, double bpb, double seconds) {
-  console_.say("step ", step, "  validation (", what, " weights)  loss ", format("%.4f", loss), "  bpb ", format("%.4f", bpb), "  ",
-               format("%.1f", seconds), " s");
-  line(nlohmann::ordered_json{{"step", step}, {"validation", what}, {"loss", loss}, {"bpb", bpb}, {"seconds", seconds}}.dump());
+  console_.say("step ", step, "  validation (", what, " weights)  loss ", format("%.4f", loss), "  bpb ",
+               format("%.4f", bpb), "  ", format("%.1f", seconds), " s");
+  line(nlohmann::ordered_json{{"step", step}, {"validation", what}, {"loss", loss}, {"bpb", bpb}, {"seconds", seconds}}
+           .dump());
 }
 
 void TrainLog::event(int64_t step, const std::string& text) {

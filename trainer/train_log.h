@@ -10,13 +10,13 @@ namespace sixteen {
 
 struct LogEntry {
   int64_t step = 0;
-  double loss = 0;             // mean of the interval, nats a token
-  double gradient_norm = 0;    // of the last step, before clipping; with local clips the mean of the ranks' norms
+  double loss = 0;           // mean of the interval, nats a token
+  double gradient_norm = 0;  // of the last step, before clipping; with local clips the mean of the ranks' norms
   double lr_scale = 0;
-  bool looping = false;        // in the last step
+  bool looping = false;  // in the last step
   double train_seconds = 0;
   double tokens_per_second = 0, ms_per_step = 0;  // of the interval
-  double peak_share = 0;       // flops of the interval against the measured matrix rate
+  double peak_share = 0;                          // flops of the interval against the measured matrix rate
   double seconds_left = 0;
 };
 

@@ -63,21 +63,25 @@ void Trainer::log_interval(const Interval& i) {
 
 ScoreSum Trainer::validate_now(const char* what, bool loop_on) {
   const auto start = Clock::now();
-  const ScoreSum sum = validation_->run(session_.get(), loop_on, options_.console);
+  const ScoreSum sum = validation_->run(session_.get(), loop_on, options_.console, [this] { stop_if_asked(); });
   log_->validation(step_, what, sum.loss(), sum.bpb(), seconds_since(start));
   return sum;
+}
+
+// Ctrl-C between two steps or within a validation; after the last step run() has saved already.
+void Trainer::stop_if_asked() {
+  if (!interrupted()) return;
+  if (!finished()) save();
+  log_->event(step_, "interrupted");
+  fail("interrupted after step ", step_, ": ", options_.out, " and ", state_path(),
+       " are complete; go on with --resume");
 }
 
 // What may come between two steps; the last step is followed by run()'s own.
 void Trainer::between_steps(Clock::time_point* last_save) {
   const TrainConfig& c = options_.train;
   if (validation_ && c.val_every > 0 && step_ % c.val_every == 0) validate_now("raw", looping());
-  if (interrupted()) {
-    save();
-    log_->event(step_, "interrupted");
-    fail("interrupted after step ", step_, ": ", options_.out, " and ", state_path(),
-         " are complete; go on with --resume");
-  }
+  stop_if_asked();
   if (c.checkpoint_seconds > 0 && seconds_since(*last_save) > c.checkpoint_seconds) {
     save();
     log_->event(step_, "checkpoint written");

@@ -57,7 +57,8 @@ void Trainer::save_state() {
     for (const ParamSpec& spec : table_->specs()) {
       if (!StateTensors::stored(state.parts[i].first, spec)) continue;
       const std::span<const float> values = std::as_const(stores[i]).tensor(spec.name);
-      tensors.push_back({.name = state.parts[i].first + spec.name, .shape = dims(spec.shape), .bytes = std::as_bytes(values)});
+      tensors.push_back(
+          {.name = state.parts[i].first + spec.name, .shape = dims(spec.shape), .bytes = std::as_bytes(values)});
     }
   }
   TrainProgress progress;
@@ -71,7 +72,8 @@ void Trainer::save_state() {
 void Trainer::save() {
   for (const ParamStore& store : {download(session_->device(), table_, session_->weights()), averaged()}) {
     if (!std::all_of(store.flat.begin(), store.flat.end(), [](float x) { return std::isfinite(x); })) {
-      fail("step ", step_, ": weights are not finite: the run diverged and was stopped; the last checkpoint is untouched");
+      fail("step ", step_,
+           ": weights are not finite: the run diverged and was stopped; the last checkpoint is untouched");
     }
   }
   save_checkpoint(options_.out, options_.model, averaged(),

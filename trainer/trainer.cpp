@@ -42,7 +42,8 @@ Trainer::Trainer(const RunOptions& options) : options_(options), table_(std::mak
     loaders_.push_back(std::make_unique<WindowLoader>(files, r, ranks, c.seq_len, options_.model.vocab));
   }
   if (!options_.val.empty()) {
-    validation_ = std::make_unique<Validation>(options_.val, options_.tokenizer, options_.model.vocab, c.seq_len, c.val_tokens);
+    validation_ =
+        std::make_unique<Validation>(options_.val, options_.tokenizer, options_.model.vocab, c.seq_len, c.val_tokens);
   }
   session_ = std::make_unique<Session>(make_device(options_.device, options_.threads), options_.model, table_);
   OptimConfig optim = c.optim;
@@ -95,7 +96,7 @@ double Trainer::accumulate(WindowLoader* loader, int64_t windows) {
 void Trainer::check_finite(double loss) const {
   if (std::isfinite(loss) && std::isfinite(last_norm_)) return;
   fail("step ", step_, ": loss ", loss, ", gradient norm ", last_norm_,
-       ": the run diverged and was stopped; the last checkpoint is untouched. Lower the learning rates or check the data");
+       ": the run diverged and was stopped; the last checkpoint is untouched; lower the learning rates");
 }
 
 double Trainer::step() {

@@ -1,8 +1,9 @@
 // One training run: data, gradients, optimiser, schedules, averages, checkpoints, from the first step to the last.
 //
-// Files: `out` is the checkpoint (averaged weights when EMA is on) and `out`.state what a resume needs; both are replaced
-// atomically, so whatever stops the run leaves the last pair whole. The order of a step is spec_1584_1555 5.1.
-// Bites: under clock = "steps" a resumed run continues bit for bit; under "wall" it continues from the stored elapsed time.
+// Files: `out` is the checkpoint (averaged weights when EMA is on) and `out`.state what a resume needs; each is replaced
+// atomically, so whatever stops the run leaves both whole, and a resume needs the state alone. The order of a step is
+// spec_1584_1555 5.1.
+// Bites: under clock = "steps" a resumed run continues bit for bit; under "wall" from the stored elapsed time.
 #pragma once
 
 #include <chrono>
@@ -23,8 +24,9 @@ namespace sixteen {
 struct RunOptions {
   ModelConfig model;
   TrainConfig train;
-  std::string data, val, tokenizer;  // folder of *_train_*.bin; pattern of validation shards (empty: none); its tokenizer
-  std::string out, log;              // log: JSON lines; empty: OUT.log.jsonl
+  std::string data;            // folder of *_train_*.bin
+  std::string val, tokenizer;  // pattern of validation shards (empty: none); their tokenizer
+  std::string out, log;        // log: JSON lines; empty: OUT.log.jsonl
   std::string device = "cpu";
   int threads = 0;
   bool resume = false;
@@ -33,7 +35,7 @@ struct RunOptions {
 
 struct RunResult {
   int64_t steps = 0, parameters = 0;
-  double train_seconds = 0, loss = 0;  // loss: nats a token of the last step
+  double train_seconds = 0, loss = 0;   // loss: nats a token of the last step
   double val_bpb_raw = 0, val_bpb = 0;  // before and after averaging, loop on; 0 without validation data
   double tokens_per_second = 0;         // of training time, the part before a resume included
 };
@@ -44,41 +46,42 @@ class Trainer {
   ~Trainer();
   RunResult run();
 
-  // One optimiser step; returns the mean loss. What run() repeats, and tests drive. Throws Error when loss or gradient are not
-  // finite: the weights are lost then, the files are not.
+  // One optimiser step; returns the mean loss. What run() repeats, and tests drive. Throws Error when loss or gradient
+  // are not finite: the weights are lost then, the files are not.
   double step();
   int64_t steps_done() const { return step_; }
   Session& session() { return *session_; }
-  void save();          // checkpoint and resume state; throws Error and writes nothing when a weight is not finite
-  bool looping() const; // of the next step
+  void save();           // checkpoint and resume state; throws Error and writes nothing when a weight is not finite
+  bool looping() const;  // of the next step
 
  private:
   double frac() const;  // of the schedule, 0 to 1 and beyond
   bool finished() const;
   double accumulate(WindowLoader* loader, int64_t windows);
   void check_finite(double loss) const;
-  struct Interval;                             // see train_loop.cpp
+  struct Interval;  // see train_loop.cpp
   void loop_until_done(RunResult* result);
-  double timed_step(Interval* interval);       // returns the step's loss
+  double timed_step(Interval* interval);  // returns the step's loss
   void between_steps(std::chrono::steady_clock::time_point* last_save);
+  void stop_if_asked();
   void log_interval(const Interval& interval);
   double seconds_left(double seconds_per_step) const;
   ScoreSum validate_now(const char* what, bool looping);
-  ParamStore averaged() const;                 // EMA when there is one, else the weights
+  ParamStore averaged() const;  // EMA when there is one, else the weights
   std::string state_path() const { return options_.out + ".state"; }
   void save_state();
   void restore_state();
-  struct StateTensors;                         // flat copies and their views by tensor, see train_resume.cpp
+  struct StateTensors;  // flat copies and their views by tensor, see train_resume.cpp
 
   RunOptions options_;
   std::shared_ptr<const ParamTable> table_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<ClipReducer> reducer_;       // with clip_scope = "local"
-  std::unique_ptr<Validation> validation_;     // with validation data
+  std::unique_ptr<ClipReducer> reducer_;                // with clip_scope = "local"
+  std::unique_ptr<Validation> validation_;              // with validation data
   std::vector<std::unique_ptr<WindowLoader>> loaders_;  // one a virtual rank
   std::unique_ptr<TrainLog> log_;
-  std::vector<int32_t> ids_, targets_;         // [micro_windows * seq_len], reused
+  std::vector<int32_t> ids_, targets_;  // [micro_windows * seq_len], reused
   std::vector<float> row_weight_;
   int64_t step_ = 0;
   double train_seconds_ = 0, last_norm_ = 0, last_lr_scale_ = 1, peak_flops_ = 0;

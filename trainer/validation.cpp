@@ -23,12 +23,15 @@ Validation::Validation(const std::string& pattern, const std::string& tokenizer_
   windows_ = plain_windows(targets(), seq_len, false);
 }
 
-ScoreSum Validation::run(Session* session, bool looping, const Console& console) const {
+ScoreSum Validation::run(Session* session, bool looping, const Console& console,
+                         const std::function<void()>& after_batch) const {
   Progress progress(console, "validation", windows_.size(), "windows");
   ScoreOptions options;
   options.looping = looping;
-  return score_windows(session, tokens_, windows_, &tables_, options, nullptr,
-                       [&](int64_t done) { progress.update(static_cast<uint64_t>(done)); });
+  return score_windows(session, tokens_, windows_, &tables_, options, nullptr, [&](int64_t done) {
+    progress.update(static_cast<uint64_t>(done));
+    after_batch();
+  });
 }
 
 }  // namespace sixteen

@@ -1,6 +1,7 @@
 // Validation during training: plain windows over the first validation tokens, in bits per byte.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,12 +13,14 @@ namespace sixteen {
 
 class Validation {
  public:
-  // pattern: validation shards. Throws Error when they hold fewer tokens than one window and its target, or ids beyond vocab, or
-  // when the tokenizer's vocabulary is not the model's. max_tokens 0: all.
-  Validation(const std::string& pattern, const std::string& tokenizer, int64_t vocab, int64_t seq_len, int64_t max_tokens);
+  // pattern: validation shards. Throws Error when they hold fewer tokens than one window and its target, or ids beyond
+  // vocab, or when the tokenizer's vocabulary is not the model's. max_tokens 0: all.
+  Validation(const std::string& pattern, const std::string& tokenizer, int64_t vocab, int64_t seq_len,
+             int64_t max_tokens);
 
   int64_t targets() const { return static_cast<int64_t>(tokens_.size()) - 1; }
-  ScoreSum run(Session* session, bool looping, const Console& console) const;
+  // after_batch may throw to stop.
+  ScoreSum run(Session* session, bool looping, const Console& console, const std::function<void()>& after_batch) const;
 
  private:
   std::vector<uint16_t> tokens_;
