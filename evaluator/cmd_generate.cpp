@@ -1,5 +1,6 @@
 // sixteen-eval generate: a prompt goes on.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -35,23 +36,24 @@ void run(const GenerateCommand& o) {
   for (const int32_t id : tokenizer.encode(o.prompt)) context.push_back(id);
   Sampler sampler(&session, o.sample);
   std::vector<int32_t> text(context.begin() + 1, context.end());
-  std::string shown;
+  const bool aloud = !o.console.quiet && !o.console.json;
+  std::string decoded = tokenizer.decode(text);
+  size_t shown = 0;
+  const auto show = [&](size_t end) {
+    if (aloud && end > shown) std::cout << decoded.substr(shown, end - shown) << std::flush;
+    shown = std::max(shown, end);
+  };
   for (int64_t i = 0; i < o.tokens && !interrupted(); ++i) {
     const int32_t id = sampler.next(context);
     if (id == tokenizer.bos_id()) break;  // the document is over
     context.push_back(id);
     text.push_back(id);
-    const std::string now = tokenizer.decode(text);
-    const bool grows = now.size() >= shown.size() && now.compare(0, shown.size(), shown) == 0;
-    // A byte-fallback character appears only with its last byte, so the end of what is decoded may still change.
-    if (grows && now.find("\xEF\xBF\xBD", shown.size()) == std::string::npos) {
-      if (!o.console.quiet && !o.console.json) std::cout << now.substr(shown.size()) << std::flush;
-      shown = now;
-    }
+    decoded = tokenizer.decode(text);
+    show(settled_bytes(decoded));
   }
-  shown = tokenizer.decode(text);
-  if (!o.console.quiet && !o.console.json) std::cout << "\n";
-  o.console.result({{"prompt", o.prompt}, {"text", shown}, {"tokens", text.size()}});
+  show(decoded.size());
+  if (aloud) std::cout << "\n";
+  o.console.result({{"prompt", o.prompt}, {"text", decoded}, {"tokens", text.size()}});
 }
 
 }  // namespace

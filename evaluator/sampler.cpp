@@ -48,4 +48,10 @@ int32_t Sampler::next(std::span<const int32_t> context) {
   return order[std::min(at, kept - 1)];
 }
 
+size_t settled_bytes(std::string_view text) {
+  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+  while (text.ends_with(kReplacement)) text.remove_suffix(kReplacement.size());
+  return text.size();
+}
+
 }  // namespace sixteen

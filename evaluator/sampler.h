@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "model/session.h"
@@ -34,5 +35,9 @@ class Sampler {
   uint64_t drawn_ = 0;
   std::vector<float> logits_;
 };
+
+// How many bytes at the front of decoded `text` no later token can change: a character spelled in byte pieces reads as U+FFFD
+// until its last byte is there.
+size_t settled_bytes(std::string_view text);
 
 }  // namespace sixteen

@@ -44,10 +44,12 @@ class Cli : public ::testing::Test {
     write_corpus(path("text.txt"), 60000, 1, kQuiet);
     train_tokenizer({.text = {path("text.txt")}, .vocab = kVocab, .out = path("t.model")}, kQuiet);
     train_tokenizer({.text = {path("text.txt")}, .vocab = kVocab + 8, .out = path("other.model")}, kQuiet);
-    tokenize({.tokenizer = path("t.model"), .text = {path("text.txt")}, .out = folder_->folder(), .val_documents = 3}, kQuiet);
+    tokenize({.tokenizer = path("t.model"), .text = {path("text.txt")}, .out = folder_->folder(), .val_documents = 3},
+             kQuiet);
     const ModelConfig config = testing::tiny_config(kVocab);
     save_checkpoint(path("m.safetensors"), config, testing::tiny_store(config));
-    write_file(path("pack.toml"), "[pack]\nmax_plain_numel = 256\ncalib_windows = 8\ncalib_batch = 4\ncalib_seq_len = 32\n");
+    write_file(path("pack.toml"),
+               "[pack]\nmax_plain_numel = 256\ncalib_windows = 8\ncalib_batch = 4\ncalib_seq_len = 32\n");
     const Ran packed = run("pack pack m.safetensors -o m.s16 --config pack.toml --calib 'tokens_train_*.bin' --quiet");
     ASSERT_EQ(packed.code, 0) << packed.err;
     for (const char* name : {"old.s16", "old.nll", "old.html", "old.safetensors"}) write_file(path(name), "older");
@@ -59,8 +61,8 @@ class Cli : public ::testing::Test {
   // `command` without its leading "sixteen-", in the shell, from the folder; `before` may set limits.
   static Ran run(const std::string& command, const std::string& before = "") {
     const testing::Scratch output;
-    const std::string line = "cd " + folder_->folder() + " && " + before + " " SIXTEEN_BINARY_DIR "/bin/sixteen-" + command + " >" +
-                             output.path("out") + " 2>" + output.path("err") + " </dev/null";
+    const std::string line = "cd " + folder_->folder() + " && " + before + " " SIXTEEN_BINARY_DIR "/bin/sixteen-" +
+                             command + " >" + output.path("out") + " 2>" + output.path("err") + " </dev/null";
     const int status = std::system(line.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_text_file(output.path("out")),
             read_text_file(output.path("err"))};
@@ -75,7 +77,8 @@ class Cli : public ::testing::Test {
   }
 
   // The exit code, one line on stderr with all of `parts`, nothing on stdout, no file made, changed or lost.
-  static void expect_refused(const std::string& command, int code, const std::vector<std::string>& parts, const std::string& before = "") {
+  static void expect_refused(const std::string& command, int code, const std::vector<std::string>& parts,
+                             const std::string& before = "") {
     SCOPED_TRACE(command);
     const auto files = hashes();
     const Ran ran = run(command + (command.find(' ') == std::string::npos ? "" : " --quiet"), before);
@@ -83,14 +86,17 @@ class Cli : public ::testing::Test {
     EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
     EXPECT_EQ(ran.err.rfind("sixteen-" + command.substr(0, command.find(' ')) + ": ", 0), 0u) << ran.err;
     EXPECT_EQ(ran.out, "");
-    for (const std::string& part : parts) EXPECT_NE(ran.err.find(part), std::string::npos) << part << "\nis not in " << ran.err;
+    for (const std::string& part : parts)
+      EXPECT_NE(ran.err.find(part), std::string::npos) << part << "\nis not in " << ran.err;
     EXPECT_EQ(hashes(), files);
   }
 
   static std::string score(const std::string& model, const std::string& data = "'tokens_val_*.bin'") {
     return "eval score " + model + " --tokenizer t.model --data " + data + " --nll-out old.nll --report old.html";
   }
-  static std::string pack(const std::string& model) { return "pack pack " + model + " -o old.s16 --config pack.toml --calib 'tokens_train_*.bin'"; }
+  static std::string pack(const std::string& model) {
+    return "pack pack " + model + " -o old.s16 --config pack.toml --calib 'tokens_train_*.bin'";
+  }
 
   static std::unique_ptr<testing::Scratch> folder_;
 };
@@ -109,7 +115,8 @@ TEST_F(Cli, Shards) {
     expect_refused(score("m.s16", name) + " --ttt --stride 8", 1, {name});
   }
   expect_refused(score("m.s16", "beyond.bin"), 1, {"beyond.bin: offset 1824", "360"});
-  write_file(path("pack_all.toml"), "[pack]\nmax_plain_numel = 256\ncalib_windows = 64\ncalib_batch = 4\ncalib_seq_len = 32\n");
+  write_file(path("pack_all.toml"),
+             "[pack]\nmax_plain_numel = 256\ncalib_windows = 64\ncalib_batch = 4\ncalib_seq_len = 32\n");
   for (const char* name : {"cut.bin", "stump.bin", "foreign.bin", "beyond.bin"}) {
     expect_refused("pack pack m.safetensors -o old.s16 --config pack_all.toml --calib " + std::string(name), 1, {name});
   }
@@ -146,8 +153,9 @@ TEST_F(Cli, Checkpoints) {
   save_checkpoint(path("other.safetensors"), larger, testing::tiny_store(config));
   const std::string good = read_text_file(path("m.safetensors"));
   write_file(path("cut.safetensors"), good.substr(0, good.size() - 4));
-  for (const auto& [name, part] : std::map<std::string, std::string>{
-           {"nan.safetensors", "blocks.2.mlp.fc.weight"}, {"other.safetensors", "[64, 32]"}, {"cut.safetensors", "cut.safetensors"}}) {
+  for (const auto& [name, part] : std::map<std::string, std::string>{{"nan.safetensors", "blocks.2.mlp.fc.weight"},
+                                                                     {"other.safetensors", "[64, 32]"},
+                                                                     {"cut.safetensors", "cut.safetensors"}}) {
     expect_refused(pack(name), 1, {name, part});
     expect_refused(score(name), 1, {name, part});
     expect_refused("eval text " + name + " --tokenizer t.model text.txt", 1, {name, part});
@@ -245,7 +253,8 @@ TEST_F(Cli, ScoreWritesOneLossATargetInOrderAndTheSameForAnyBatchAndThreads) {
   const std::vector<uint16_t> tokens = read_shards(path("tokens_val_*.bin"), kVocab);
   write_file(path("eval.toml"), "[eval]\nstride = 8\n[eval.ttt]\nchunk = 256\nlr = 0.01\nepochs = 1\n");
   for (const std::string mode : {"", "--sliding", "--ttt --hash-buckets 128"}) {
-    const std::string command = "eval score m.s16 --tokenizer t.model --data 'tokens_val_*.bin' --config eval.toml --quiet --json " + mode;
+    const std::string command =
+        "eval score m.s16 --tokenizer t.model --data 'tokens_val_*.bin' --config eval.toml --quiet --json " + mode;
     const Json a = json_of(run(command + " --nll-out a.nll --report a.html --batch 3 --threads 1"));
     const Json b = json_of(run(command + " --nll-out b.nll --batch 7 --threads 2"));
     const std::string bytes = read_text_file(path("a.nll"));
@@ -266,7 +275,8 @@ TEST_F(Cli, ScoreWritesOneLossATargetInOrderAndTheSameForAnyBatchAndThreads) {
 }
 
 TEST_F(Cli, PackInspectExportGenerateText) {
-  const Json packed = json_of(run("pack pack m.safetensors -o n.s16 --config pack.toml --calib 'tokens_train_*.bin' --code text.txt --json"));
+  const Json packed = json_of(
+      run("pack pack m.safetensors -o n.s16 --config pack.toml --calib 'tokens_train_*.bin' --code text.txt --json"));
   EXPECT_EQ(read_text_file(path("n.s16")), read_text_file(path("m.s16")));  // packing again gives the same file
   EXPECT_EQ(packed.at("artifact_bytes"), fs::file_size(path("n.s16")));
   EXPECT_EQ(packed.at("code_bytes"), fs::file_size(path("text.txt")));
@@ -274,8 +284,10 @@ TEST_F(Cli, PackInspectExportGenerateText) {
   EXPECT_EQ(inspected.at("file_sha256"), packed.at("sha256"));
   json_of(run("pack export n.s16 -o n.safetensors --json"));
   const std::string scoring = " --tokenizer t.model --data 'tokens_val_*.bin' --quiet --json";
-  EXPECT_EQ(json_of(run("eval score n.safetensors" + scoring)).at("bpb"), json_of(run("eval score n.s16" + scoring)).at("bpb"));
-  const std::string generating = "eval generate m.s16 --tokenizer t.model --prompt 'The mayor' --tokens 20 --quiet --json --seed ";
+  EXPECT_EQ(json_of(run("eval score n.safetensors" + scoring)).at("bpb"),
+            json_of(run("eval score n.s16" + scoring)).at("bpb"));
+  const std::string generating =
+      "eval generate m.s16 --tokenizer t.model --prompt 'The mayor' --tokens 20 --quiet --json --seed ";
   EXPECT_EQ(json_of(run(generating + "3")), json_of(run(generating + "3")));
   const Json text = json_of(run("eval text m.s16 --tokenizer t.model text.txt --json"));
   EXPECT_GT(text.at("bpb").get<double>(), 0);

@@ -60,9 +60,11 @@ TEST(EvalGolden, PlainAndSliding) {
   const int64_t seq = golden.json.at("seq_len"), stride = golden.json.at("stride");
   std::vector<float> plain, sliding;
   check_sum(golden, "1584.plain",
-            score_windows(session.get(), golden.tokens, plain_windows(golden.targets(), seq, true), &golden.tables, {}, &plain, nullptr));
+            score_windows(session.get(), golden.tokens, plain_windows(golden.targets(), seq, true), &golden.tables, {},
+                          &plain, nullptr));
   const std::vector<Window> windows = sliding_windows(golden.targets(), seq, stride, true);
-  check_sum(golden, "1584.sliding", score_windows(session.get(), golden.tokens, windows, &golden.tables, {}, &sliding, nullptr));
+  check_sum(golden, "1584.sliding",
+            score_windows(session.get(), golden.tokens, windows, &golden.tables, {}, &sliding, nullptr));
   check_nll(golden, "1584.sliding", sliding);
   ASSERT_EQ(plain.size(), sliding.size());
   EXPECT_TRUE(std::equal(plain.begin(), plain.begin() + seq, sliding.begin()));  // the first window is the same in both

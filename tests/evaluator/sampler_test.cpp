@@ -57,7 +57,8 @@ TEST(Sampler, TheSameSeedDrawsTheSame) {
 
 TEST(Sampler, PaddingHasNoSay) {
   Fixture f;
-  for (const int64_t length : {1, 2, 31, 32, 33, 63, 64, 65, 79, 80}) {  // at train_len 80 the last step is half as long
+  for (const int64_t length :
+       {1, 2, 31, 32, 33, 63, 64, 65, 79, 80}) {  // at train_len 80 the last step is half as long
     const std::vector<int32_t> context = f.context(length);
     Sampler greedy(f.session.get(), {.temperature = 0});
     Sampler one(f.session.get(), {.temperature = 1, .top_k = 1});
@@ -94,6 +95,16 @@ TEST(Sampler, DrawsFollowTheDistribution) {
     const double p = std::exp(row[id] / kTemperature) / sum;
     EXPECT_NEAR(count, kDraws * p, 5 * std::sqrt(kDraws * p * (1 - p)) + 1) << "id " << id;  // 5 standard deviations
   }
+}
+
+TEST(SettledBytes, HoldsBackWhatMayStillBecomeACharacter) {
+  EXPECT_EQ(settled_bytes(""), 0u);
+  EXPECT_EQ(settled_bytes("ab\xC3\xA9"), 4u);
+  EXPECT_EQ(settled_bytes("ab\xEF\xBF\xBD"), 2u);
+  EXPECT_EQ(settled_bytes("ab\xEF\xBF\xBD\xEF\xBF\xBD"), 2u);
+  EXPECT_EQ(settled_bytes("ab\xEF\xBF\xBD"
+                          "c"),
+            6u);  // never a character; must not silence what follows
 }
 
 }  // namespace

@@ -74,7 +74,8 @@ TEST_P(Scores, HaveTheSameBitsForAnyBatchAndThreads) {
   const std::vector<uint16_t> tokens = tiny_tokens(403);
   const Scored reference = score(GetParam(), 1, 1, tokens);
   ASSERT_EQ(reference.nll.size(), tokens.size() - 1);
-  for (const auto& [batch, threads] : std::vector<std::pair<int64_t, int>>{{2, 1}, {5, 1}, {16, 1}, {1, 2}, {16, 2}, {5, 3}, {0, 3}}) {
+  for (const auto& [batch, threads] :
+       std::vector<std::pair<int64_t, int>>{{2, 1}, {5, 1}, {16, 1}, {1, 2}, {16, 2}, {5, 3}, {0, 3}}) {
     const Scored other = score(GetParam(), batch, threads, tokens);
     EXPECT_EQ(other.nll, reference.nll) << "batch " << batch << ", threads " << threads;
     EXPECT_EQ(other.sum.nll, reference.sum.nll) << "batch " << batch << ", threads " << threads;
@@ -112,14 +113,18 @@ TEST_P(Scores, NeverLookAhead) {
   EXPECT_EQ(first, static_cast<ptrdiff_t>(kChanged) - 1);  // nll[i] is target i + 1
 }
 
-INSTANTIATE_TEST_SUITE_P(Modes, Scores, ::testing::Values(Scoring::kPlain, Scoring::kSliding, Scoring::kTraining), [](const auto& test) {
-  return std::string(test.param == Scoring::kPlain ? "Plain" : test.param == Scoring::kSliding ? "Sliding" : "Training");
-});
+INSTANTIATE_TEST_SUITE_P(Modes, Scores, ::testing::Values(Scoring::kPlain, Scoring::kSliding, Scoring::kTraining),
+                         [](const auto& test) {
+                           return std::string(test.param == Scoring::kPlain     ? "Plain"
+                                              : test.param == Scoring::kSliding ? "Sliding"
+                                                                                : "Training");
+                         });
 
 TEST(Ttt, HelpsOnTextThatRepeatsAndDivergesWithAMessage) {
   const std::vector<uint16_t> tokens = tiny_tokens(403);
   const Scored sliding = score(Scoring::kSliding, 0, 2, tokens), trained = score(Scoring::kTraining, 0, 2, tokens);
-  EXPECT_TRUE(std::equal(sliding.nll.begin(), sliding.nll.begin() + 96, trained.nll.begin()));  // the first chunk is scored untrained
+  EXPECT_TRUE(std::equal(sliding.nll.begin(), sliding.nll.begin() + 96,
+                         trained.nll.begin()));  // the first chunk is scored untrained
   EXPECT_LT(trained.sum.loss(), sliding.sum.loss() - 0.05);
 
   const ParamStore store = tiny_store(tiny_config());
@@ -127,7 +132,8 @@ TEST(Ttt, HelpsOnTextThatRepeatsAndDivergesWithAMessage) {
   session.set_weights(store);
   EvalConfig config = eval_config(0);
   config.ttt.lr = 1e30;
-  testing::expect_error("[eval.ttt] lr", [&] { score_with_training(&session, tokens, tiny_tables(), config, nullptr, nullptr); });
+  testing::expect_error("[eval.ttt] lr",
+                        [&] { score_with_training(&session, tokens, tiny_tables(), config, nullptr, nullptr); });
 }
 
 TEST(EvalConfig, LooksAtWhatTheModeUses) {

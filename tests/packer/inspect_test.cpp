@@ -27,7 +27,8 @@ std::string write_artifact(const Scratch& scratch) {
   const ParamStore store = testing::tiny_store(config);
   PackConfig pack;
   pack.max_plain_numel = 256;
-  Artifact artifact = quantise_model({.config = config, .table = store.table, .store = store, .path = ""}, {}, pack, kQuiet);
+  Artifact artifact =
+      quantise_model({.config = config, .table = store.table, .store = store, .path = ""}, {}, pack, kQuiet);
   write_verified(&artifact, scratch.path("m"), 0, pack, false);
   return scratch.path("m");
 }
@@ -57,7 +58,8 @@ TEST(Inspect, ArtifactSizesAddUp) {
   uint64_t raw = 0, stream_raw = 0, coded = 0;
   for (const auto& tensor : json.at("tensors")) {
     raw += tensor.at("raw_bytes").get<uint64_t>();
-    EXPECT_LE(tensor.at("entropy_bytes").get<double>(), tensor.at("raw_bytes").get<double>() + 1e-9) << tensor.at("name");
+    EXPECT_LE(tensor.at("entropy_bytes").get<double>(), tensor.at("raw_bytes").get<double>() + 1e-9)
+        << tensor.at("name");
     EXPECT_GT(tensor.at("entropy_bytes").get<double>(), 0) << tensor.at("name");
   }
   for (const auto& stream : json.at("streams")) {
@@ -94,7 +96,8 @@ TEST(Inspect, CheckpointShardAndSidecar) {
 
 TEST(Inspect, Tokenizer) {
   REQUIRE_SHARED("data/tokenizers/fineweb_1024_bpe.model");
-  const nlohmann::ordered_json json = inspect_file(testing::shared_path("data/tokenizers/fineweb_1024_bpe.model"), kQuiet);
+  const nlohmann::ordered_json json =
+      inspect_file(testing::shared_path("data/tokenizers/fineweb_1024_bpe.model"), kQuiet);
   EXPECT_EQ(json.at("kind"), "tokenizer");
   EXPECT_EQ(json.at("vocab"), 1024);
   EXPECT_EQ(json.at("bos_id"), 1);

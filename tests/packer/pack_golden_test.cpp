@@ -104,7 +104,8 @@ TEST(PackGolden, Hessians) {
   REQUIRE_SHARED("oracle/artifact/1584/artifact.json");
   const Golden golden;
   const auto session = golden.session();
-  const Hessians found = collect_hessians(session.get(), golden.shard, golden.pack, kQuiet), expected = golden.golden_hessians();
+  const Hessians found = collect_hessians(session.get(), golden.shard, golden.pack, kQuiet),
+                 expected = golden.golden_hessians();
   EXPECT_EQ(found.size(), expected.size());
   double worst_of_all = 0;
   for (const auto& [name, want] : expected) {
@@ -128,13 +129,15 @@ TEST(PackGolden, CodesAndScales) {
   const auto session = golden.session();
   const Hessians own = collect_hessians(session.get(), golden.shard, golden.pack, kQuiet);
   for (const bool use_own : {false, true}) {
-    const Artifact packed = quantise_model(golden.model(), use_own ? own : golden.golden_hessians(), golden.pack, kQuiet);
+    const Artifact packed =
+        quantise_model(golden.model(), use_own ? own : golden.golden_hessians(), golden.pack, kQuiet);
     EXPECT_EQ(parse_model_json(packed.config_json, "artifact").dim, golden.config.dim);
     EXPECT_EQ(packed.config_json, to_json(golden.config));
     const Differences d = compare(golden, packed);
     EXPECT_EQ(2 * d.quantised + d.plain, static_cast<int64_t>(golden.artifact.at("stored_entries_in_order").size()));
     EXPECT_EQ(d.beyond_one, 0);
-    EXPECT_LE(d.different, d.codes / 1000) << (use_own ? "own" : "golden") << " Hessians";  // ties; measured 0, artifact.json allows 1 %
+    EXPECT_LE(d.different, d.codes / 1000)
+        << (use_own ? "own" : "golden") << " Hessians";  // ties; measured 0, artifact.json allows 1 %
     RecordProperty(use_own ? "codes_different_own_hessians" : "codes_different_golden_hessians",
                    std::to_string(d.different) + " of " + std::to_string(d.codes));
   }
@@ -172,7 +175,8 @@ TEST(PackGolden, LoadedStateDictAndItsLosses) {
   Artifact artifact = stored_artifact(golden);
   const Bytes file = serialise_artifact(&artifact, {}, golden.pack.stream);
   Model model = unpack(parse_artifact(file, "stored"), "stored");
-  for (float& value : model.store.tensor("tok_emb.weight")) value = bf16_to_float(float_to_bf16(value));  // as the record loads it
+  for (float& value : model.store.tensor("tok_emb.weight"))
+    value = bf16_to_float(float_to_bf16(value));  // as the record loads it
   const nlohmann::json& listed = golden.artifact.at("loaded_state_dict");
   EXPECT_EQ(listed.size(), golden.table->specs().size());
   for (const auto& [name, entry] : listed.items()) {
@@ -194,9 +198,10 @@ TEST(PackGolden, LoadedStateDictAndItsLosses) {
   const nlohmann::json& losses = golden.artifact.at("loaded_model_fp32");
   const double tolerance = golden.artifact.at("tolerance").at("losses");
   const int64_t seq = golden.json.at("seq_len");
-  for (const auto& [name, stride] : std::vector<std::pair<std::string, int64_t>>{{"plain", seq}, {"sliding", golden.json.at("stride")}}) {
-    const ScoreSum sum = score_windows(&session, golden.tokens, sliding_windows(golden.targets(), seq, stride, true), &golden.tables, {},
-                                       nullptr, nullptr);
+  for (const auto& [name, stride] :
+       std::vector<std::pair<std::string, int64_t>>{{"plain", seq}, {"sliding", golden.json.at("stride")}}) {
+    const ScoreSum sum = score_windows(&session, golden.tokens, sliding_windows(golden.targets(), seq, stride, true),
+                                       &golden.tables, {}, nullptr, nullptr);
     EXPECT_NEAR(sum.loss(), losses.at(name).at("val_loss").get<double>(), tolerance) << name;
     EXPECT_NEAR(sum.bpb(), losses.at(name).at("val_bpb").get<double>(), tolerance) << name;
   }

@@ -44,9 +44,7 @@ class Pack : public ::testing::Test {
     made->set_weights(store);
     return made;
   }
-  Hessians hessians() {
-    return collect_hessians(session(store_).get(), shard_, tiny_pack(), kQuiet);
-  }
+  Hessians hessians() { return collect_hessians(session(store_).get(), shard_, tiny_pack(), kQuiet); }
   Artifact artifact() {
     return quantise_model(load_checkpoint(scratch_.path("m.safetensors")), hessians(), tiny_pack(), kQuiet);
   }
@@ -80,7 +78,8 @@ TEST_F(Pack, RoundTrip) {
     EXPECT_TRUE(std::equal(values.begin(), values.end(), expected.begin(), expected.end())) << t.name;
     quantised += t.bits > 0;
     if (t.bits > 0) continue;
-    for (size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], before[i], 6e-4 * std::abs(before[i]) + 1e-7);  // fp16
+    for (size_t i = 0; i < values.size(); ++i)
+      EXPECT_NEAR(values[i], before[i], 6e-4 * std::abs(before[i]) + 1e-7);  // fp16
   }
   EXPECT_EQ(quantised, 4 * 6 + 1);  // six matrices a layer and the embedding
 }
@@ -91,7 +90,9 @@ TEST_F(Pack, QuantisationCostsLittle) {
   const double before = loss(store_), after = loss(load_model(out_).store);
   EXPECT_NE(after, before);
   EXPECT_NEAR(after, before, 0.02 * std::log(2.0));
-  const Model rounded = unpack(quantise_model({.config = config_, .table = store_.table, .store = store_, .path = ""}, {}, tiny_pack(), kQuiet), "");
+  const Model rounded = unpack(
+      quantise_model({.config = config_, .table = store_.table, .store = store_, .path = ""}, {}, tiny_pack(), kQuiet),
+      "");
   EXPECT_NEAR(loss(rounded.store), before, 0.1);
 }
 
@@ -202,7 +203,8 @@ TEST(CodeSize, CountsEachFileOnce) {
   write_file(scratch.path("src/a.cpp"), std::string(10, 'a'));
   write_file(scratch.path("src/deep/b.cpp"), std::string(200, 'b'));
   write_file(scratch.path("c.cpp"), std::string(3000, 'c'));
-  const std::vector<CountedFile> files = count_files({scratch.path("src"), scratch.path("c.cpp"), scratch.path("src/../src/a.cpp")});
+  const std::vector<CountedFile> files =
+      count_files({scratch.path("src"), scratch.path("c.cpp"), scratch.path("src/../src/a.cpp")});
   EXPECT_EQ(files.size(), 3u);
   EXPECT_EQ(total_bytes(files), 3210u);
   EXPECT_TRUE(std::is_sorted(files.begin(), files.end(), [](const auto& a, const auto& b) {

@@ -38,7 +38,8 @@ inline ParamStore tiny_store(const ModelConfig& config, uint64_t seed = 3) {
   ParamStore store(std::make_shared<const ParamTable>(config));
   initialise(config, seed, &store);
   for (const ParamSpec& spec : store.table->specs()) {
-    for (float& value : store.tensor(spec.name)) value += 0.1f * noise(static_cast<uint64_t>(&value - store.flat.data()));
+    for (float& value : store.tensor(spec.name))
+      value += 0.1f * noise(static_cast<uint64_t>(&value - store.flat.data()));
   }
   return store;
 }
@@ -48,7 +49,8 @@ inline std::vector<uint16_t> tiny_tokens(int64_t count, int64_t vocab = 96, uint
   std::vector<uint16_t> tokens(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) {
     const uint64_t place = i % 3 == 0 ? static_cast<uint64_t>(i) : static_cast<uint64_t>(i % 41);
-    tokens[static_cast<size_t>(i)] = static_cast<uint16_t>((noise(seed * 1000003 + place) + 1) / 2 * static_cast<float>(vocab - 1));
+    tokens[static_cast<size_t>(i)] =
+        static_cast<uint16_t>((noise(seed * 1000003 + place) + 1) / 2 * static_cast<float>(vocab - 1));
   }
   return tokens;
 }
