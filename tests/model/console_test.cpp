@@ -1,10 +1,13 @@
 // Exit codes, the one-line promise of errors, what goes to which stream, and the numbers' layout.
 #include "model/console.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -70,7 +73,9 @@ TEST(Console, ExitCodes) {
   EXPECT_NE(unknown.err.find("--nonsense"), std::string::npos) << unknown.err;
   EXPECT_NE(unknown.err.find("tool work --help"), std::string::npos) << unknown.err;
   EXPECT_EQ(run({}, nothing).code, 2);
-  EXPECT_EQ(run({"play"}, nothing).code, 2);
+  const Outcome play = run({"play"}, nothing);
+  EXPECT_EQ(play.code, 2);
+  EXPECT_EQ(play.err, "tool: 'play' is not a command; expected one of: work\n");
   const Outcome failed = run({"work"}, [](const Console&) { fail("x.bin: no"); });
   EXPECT_EQ(failed.code, 1);
   EXPECT_EQ(failed.err, "tool: x.bin: no\n");
@@ -92,6 +97,53 @@ TEST(Console, Numbers) {
   EXPECT_EQ(format_duration(0), "0:00");
   EXPECT_EQ(format_duration(59.6), "1:00");
   EXPECT_EQ(format_duration(3725), "1:02:05");
+}
+
+// What a terminal receives on both streams while `body` runs.
+std::string on_terminal(const std::function<void()>& body) {
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  EXPECT_TRUE(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+  const int slave = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+  std::fflush(stdout);
+  const int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
+  dup2(slave, STDOUT_FILENO);
+  dup2(slave, STDERR_FILENO);
+  body();
+  std::fflush(stdout);
+  dup2(out, STDOUT_FILENO);
+  dup2(err, STDERR_FILENO);
+  for (const int fd : {out, err, slave}) close(fd);
+  std::string text;  // read to its end, which comes once nobody has the terminal open
+  char part[1024];
+  for (ssize_t size; (size = read(terminal, part, sizeof part)) > 0;) text.append(part, static_cast<size_t>(size));
+  close(terminal);
+  return text;
+}
+
+TEST(Console, ProgressGivesWayToLines) {
+  const std::string text = on_terminal([] {
+    const Console console;
+    Progress outer(console, "training", 0, "steps");
+    usleep(110'000);  // a terminal's line comes ten times a second
+    outer.update(3, "a long note");
+    console.say("step 3");
+    usleep(110'000);
+    outer.update(4, "a long note");
+    {
+      Progress inner(console, "val", 0, "w");
+      usleep(110'000);
+      inner.update(1);
+    }
+    console.say("done");
+  });
+  const size_t first = text.find("\rtraining: 3 steps"), line = text.find("\rstep 3\r\n"),
+               done = text.find("\rdone\r\n");
+  ASSERT_TRUE(first < line && line < done && done != std::string::npos) << text;
+  // Before a line there is nothing but blanks, as many as the progress had characters.
+  const size_t blanks = text.rfind('\r', line - 1);
+  EXPECT_EQ(text.substr(blanks + 1, line - blanks - 1), std::string(blanks - first - 1, ' ')) << text;
+  EXPECT_NE(text.find("\rval: 1 w"), std::string::npos) << text;
+  EXPECT_EQ(text.substr(done), "\rdone\r\n") << "something follows the last line";
 }
 
 TEST(Console, FirstSignalRaisesAFlagAndTheSecondKills) {
