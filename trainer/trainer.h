@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,7 +36,8 @@ struct RunOptions {
 
 struct RunResult {
   int64_t steps = 0, parameters = 0;
-  double train_seconds = 0, loss = 0;   // loss: nats a token of the last step
+  double train_seconds = 0;
+  double loss = std::numeric_limits<double>::quiet_NaN();  // of the last step, nats a token; NaN: no step was left
   double val_bpb_raw = 0, val_bpb = 0;  // before and after averaging, loop on; 0 without validation data
   double tokens_per_second = 0;         // of training time, the part before a resume included
 };

@@ -91,6 +91,16 @@ TEST_F(Run, ResumeContinuesBitForBit) {
   }
 }
 
+TEST_F(Run, ResumeOfAFinishedRunChangesNothing) {
+  RunOptions o = options("done");
+  const std::string whole = run(o);
+  o.resume = true;
+  const RunResult again = Trainer(o).run();
+  EXPECT_EQ(result(o), whole);
+  EXPECT_EQ(again.steps, 20);
+  EXPECT_TRUE(std::isnan(again.loss));  // no step was left, so there is none to tell
+}
+
 // Sums in another order: fp32 rounding of a few hundred terms, far below what a micro-batch weighted wrongly would do.
 TEST_F(Run, AccumulatedGradientsEqualOnePass) {
   std::vector<std::vector<float>> gradients;
