@@ -205,7 +205,7 @@ TEST_F(RunCli, CtrlCThenResumeGivesTheSameBytes) {
     std::filesystem::remove(log);
     const auto start = std::chrono::steady_clock::now();
     while (!std::filesystem::exists(log) || std::filesystem::file_size(log) < 200) {
-      ASSERT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+      ASSERT_LT(std::chrono::steady_clock::now() - start, std::chrono::minutes(4));
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
     program.signal(number);
@@ -227,16 +227,24 @@ TEST_F(RunCli, CtrlCThenResumeGivesTheSameBytes) {
   }
 }
 
+// The clock stops the run after the first step that ends beyond it, however slow the machine is at that moment.
 TEST_F(RunCli, TheClockEndsTheRun) {
   config({{"clock = \"steps\"", "clock = \"wall\""},
           {"steps = 20", "steps = 1000000"},
-          {"log_every = 5", "log_every = 1000"}});
+          {"log_every = 5", "log_every = 1"}});
   const Outcome o = train(run_args("m", {"--budget-seconds", "4", "--reserve-seconds", "3", "--json"}));
   ASSERT_EQ(o.code, 0) << o.err;
+  std::vector<double> seconds;
+  for (const std::string& line : lines(read_text_file(path("m.log.jsonl")))) {
+    const json entry = json::parse(line);
+    if (entry.contains("train_seconds")) seconds.push_back(entry["train_seconds"]);
+  }
+  ASSERT_GT(seconds.size(), 1u);
+  EXPECT_LT(seconds[seconds.size() - 2], 1);
+  EXPECT_GE(seconds.back(), 1);
   const json result = last_line(o);
-  EXPECT_GE(result["train_seconds"], 1);
-  EXPECT_LT(result["train_seconds"], 2.5);  // one step over, on a machine busy with other tests
-  EXPECT_GT(result["steps"], 10);
+  EXPECT_EQ(result["train_seconds"], seconds.back());
+  EXPECT_EQ(result["steps"], seconds.size());
   EXPECT_EQ(TrainStateFile(path("m.state")).progress().step, result["steps"].get<int64_t>());
 }
 
