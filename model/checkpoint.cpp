@@ -13,6 +13,7 @@ namespace {
 
 constexpr const char* kFormatName = "sixteen checkpoint";
 constexpr const char* kVersion = "1";
+constexpr const char* kHashKey = "sha256";  // of the content, see safetensors.h
 
 std::string shape_string(std::span<const int64_t> shape) {
   std::string text = "[";
@@ -57,10 +58,20 @@ void check_finite(std::span<const float> values, const std::string& name, const 
 const std::string& metadata_value(const SafetensorsFile& file, const std::string& key) {
   const auto it = file.metadata().find(key);
   if (it == file.metadata().end()) {
-    fail(file.path(), ": metadata has no \"", key, "\", so this is no checkpoint of sixteen; ",
-         "'sixteen-pack import' reads other programs' models");
+    fail(file.path(), ": metadata has no \"", key, "\", so this is no checkpoint of sixteen; 'sixteen-train run' writes those");
   }
   return it->second;
+}
+
+// A file without the hash is taken as it is: other programs may write checkpoints too.
+void check_content(const SafetensorsFile& file) {
+  const auto stored = file.metadata().find(kHashKey);
+  if (stored == file.metadata().end()) return;
+  const std::string found = content_hash(file.tensors(), file.metadata());
+  if (found != stored->second) {
+    fail(file.path(), ": damaged: metadata says content SHA-256 ", stored->second, ", found ", found,
+         " (if it was changed on purpose, remove the key \"", kHashKey, "\")");
+  }
 }
 
 Model empty_model(const std::string& config_json, const std::string& where) {
@@ -81,6 +92,7 @@ void save_checkpoint(const std::string& path, const ModelConfig& config, const P
   metadata["format"] = kFormatName;
   metadata["version"] = kVersion;
   metadata["model"] = to_json(config);
+  metadata[kHashKey] = content_hash(tensors, metadata);
   write_safetensors(path, tensors, metadata);
 }
 
@@ -92,6 +104,7 @@ Model load_checkpoint(const std::string& path) {
   if (const std::string& version = metadata_value(file, "version"); version != kVersion) {
     fail(path, ": checkpoint version ", version, ", this program reads version ", kVersion);
   }
+  check_content(file);
   Model model = empty_model(metadata_value(file, "model"), path);
   check_tensors(file.tensors(), *model.table, path);
   for (const TensorView& tensor : file.tensors()) {

@@ -24,7 +24,8 @@ struct Model {
   Sha256 digest{};          // of the file; zeros when unpacked from memory
 };
 
-// Metadata keys: "format" = "sixteen checkpoint", "version" = "1", "model" = config JSON, plus `extra`.
+// Metadata keys: "format" = "sixteen checkpoint", "version" = "1", "model" = config JSON, "sha256" = content_hash() of the file
+// (verified by the reader when it is there), plus `extra`.
 void save_checkpoint(const std::string& path, const ModelConfig& config, const ParamStore& store,
                      const std::map<std::string, std::string>& extra = {});
 Model load_checkpoint(const std::string& path);

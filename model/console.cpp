@@ -86,6 +86,7 @@ void add_console_options(CLI::App& command, Console* console) {
 int run_main(const std::string& program, const std::string& description, int argc, char** argv,
              const std::function<void(CLI::App&)>& add_commands) {
   int code = 1;
+  signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error of write(), reported like a full disk
   try {
     CLI::App app(description, program);
     app.option_defaults()->always_capture_default();

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "formats/error.h"
+#include "formats/file.h"
 #include "formats/safetensors.h"
 
 namespace sixteen {
@@ -55,6 +56,7 @@ class Checkpoint : public ::testing::Test {
       const SafetensorsFile file(path_);
       std::vector<TensorView> tensors = file.tensors();
       std::map<std::string, std::string> metadata = file.metadata();
+      metadata.erase("sha256");  // as another program would leave it: the checks behind the hash are meant
       edit(tensors, metadata);
       write_safetensors(path_ + ".new", tensors, metadata);
     }
@@ -163,7 +165,7 @@ TEST_F(Checkpoint, ConfigMismatch) {
 
 TEST_F(Checkpoint, ForeignMetadata) {
   write_edited([](auto&, auto& metadata) { metadata.clear(); });
-  expect_error({"\"format\"", "import"});
+  expect_error({"\"format\"", "sixteen-train run"});
   write_edited([](auto&, auto& metadata) { metadata["format"] = "pt"; });
   expect_error({"\"pt\""});
   write_edited([](auto&, auto& metadata) { metadata["version"] = "2"; });
@@ -249,6 +251,17 @@ TEST_F(Checkpoint, CorruptFiles) {
   expect_error({});
   std::filesystem::remove(path_);
   expect_error({});
+}
+
+TEST_F(Checkpoint, EveryFlipIsRefused) {
+  save_checkpoint(path_, config_, store_);
+  const std::string good = read_text_file(path_);
+  for (size_t i = 0; i < good.size(); i += i < 64 ? 1 : 97) {  // the header's start whole, the rest at a prime's distance
+    std::string bad = good;
+    bad[i] = static_cast<char>(bad[i] ^ (1 << (i % 8)));
+    write_file(path_, bad);
+    EXPECT_THROW(load_checkpoint(path_), Error) << "byte " << i;
+  }
 }
 
 }  // namespace
