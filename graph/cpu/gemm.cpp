@@ -1,12 +1,13 @@
-// The GEMM's driver (gemm.h, gemm_tile.h): cuts the product into blocks of k, columns and rows and hands them to the threads.
+// The GEMM's driver (gemm.h, gemm_tile.h): cuts C into column blocks, deals their tiles of rows to the threads.
 //
-// Big products: B is packed once by all threads, a superblock (kPackedBytes) at a time; then tasks, each some tiles of rows
-// by some panels of columns, run through the superblock's blocks of k. Products of few rows: the threads share the columns,
-// and each packs the panels it is about to use into its own cache.
-// Bites: no task splits k, and blocks of k follow each other through C: that is the chain. Nothing else here affects bits.
+// A thread packs the part of B that its rows need into its own cache, again for every run of rows that it is dealt.
+// That costs a few percent at worst; sharing one packed B costs more (a barrier, and lines that travel between cores).
+// Bites: no task splits k, and blocks of k follow each other through C: that is the chain. Nothing else here affects
+// bits.
 #include "graph/cpu/gemm.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "formats/check.h"
 #include "graph/cpu/gemm_kernels.h"
@@ -16,12 +17,9 @@ namespace sixteen::cpu {
 
 namespace {
 
-constexpr int64_t kPackedBytes = int64_t{8} << 20;  // of packed B at a time: stays in the last-level cache
-constexpr int64_t kInlineWork = int64_t{1} << 16;   // multiply-adds below which threads do not pay
-constexpr int64_t kFewRows = 56;                    // at most so many: no shared packing
-constexpr int64_t kGroupPanels = 8;                 // panels of B packed by one task
-constexpr int64_t kTaskColumns = 1024;              // of one task: its part of C stays in the second-level cache
-constexpr int64_t kPackedSteps = 1024;              // of packed B before its columns are cut: C is read back less often
+constexpr int64_t kPackedBytes = int64_t{512} << 10;    // of packed B at a time: half of a second-level cache
+constexpr int64_t kInlineWork = int64_t{1} << 16;       // multiply-adds below which threads do not pay
+constexpr int64_t kMinColumns = 64, kMaxColumns = 512;  // of a column block
 constexpr int kSlotA = 60, kSlotPacked = 61, kSlotTile = 62;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -93,101 +91,57 @@ bool is_empty(const Product<T>& p) {
   return true;
 }
 
+// Rows [row, row_end) of columns [column, column_end) on one thread. As many blocks of k as fit are packed at a time; a
+// block of rows runs through them while its part of C is in cache.
 template <class T>
-void few_rows(ThreadPool& pool, const Product<T>& p) {
+void multiply_run(const Product<T>& p, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
   const GemmKernels<T>& kernel = kernels<T>();
   const StepBlocks blocks(p.k);
-  const int64_t panels = ceil_div(p.n, kernel.nr);
-  const int64_t most = std::clamp<int64_t>(panels / (2 * pool.threads()), 1, 4);  // panels packed at a time
-  const int64_t grain = p.m * p.n * p.k < kInlineWork ? panels : most;
-  pool.parallel_for(panels, grain, [&](int64_t begin, int64_t end) {
-    T* packed = scratch<T>(most * kernel.nr * blocks.length, kSlotTile);
-    for (int64_t panel = begin; panel < end; panel += most) {
-      const int64_t column = panel * kernel.nr;
-      const int64_t columns = std::min(std::min(most, end - panel) * kernel.nr, p.n - column);
-      for (int64_t block = 0; block < blocks.count; ++block) {
-        const int64_t step = blocks.begin(block), steps = blocks.steps(block);
-        kernel.pack_b(p.b.transposed, steps, columns, p.b.at(step, column), p.b.stride, packed);
-        multiply(p, 0, p.m, column, columns, step, steps, packed);
+  const int64_t columns = column_end - column, packed_block = round_up(columns, kernel.nr) * blocks.length;
+  const int64_t most =
+      std::clamp<int64_t>(kPackedBytes / (packed_block * static_cast<int64_t>(sizeof(T))), 1, blocks.count);
+  T* packed = scratch<T>(most * packed_block, kSlotPacked);
+  for (int64_t first = 0; first < blocks.count; first += most) {
+    const int64_t last = std::min(first + most, blocks.count);
+    for (int64_t block = first; block < last; ++block) {
+      kernel.pack_b(p.b.transposed, blocks.steps(block), columns, p.b.at(blocks.begin(block), column), p.b.stride,
+                    packed + (block - first) * packed_block);
+    }
+    for (int64_t top = row; top < row_end; top += kGemmBlockPanels * kernel.mr) {
+      const int64_t rows = std::min(row_end - top, kGemmBlockPanels * kernel.mr);
+      for (int64_t block = first; block < last; ++block) {
+        multiply(p, top, rows, column, columns, blocks.begin(block), blocks.steps(block),
+                 packed + (block - first) * packed_block);
       }
     }
-  });
-}
-
-// A superblock: blocks [first, last) of k by `columns` columns from `column`, packed as [block][panel].
-template <class T>
-struct Superblock {
-  const StepBlocks& blocks;
-  int64_t first, last, column, columns;
-  T* packed;
-
-  T* panel(int64_t block, int64_t index, int64_t nr) const {
-    return packed + (blocks.begin(block) - blocks.begin(first)) * round_up(columns, nr) +
-           index * nr * blocks.steps(block);
   }
-};
-
-template <class T>
-void pack_superblock(ThreadPool& pool, const Product<T>& p, const Superblock<T>& s) {
-  const GemmKernels<T>& kernel = kernels<T>();
-  const int64_t group = kGroupPanels * kernel.nr;
-  const int64_t groups = ceil_div(s.columns, group);
-  pool.parallel_for((s.last - s.first) * groups, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t block = s.first + task / groups, column = task % groups * group;
-      kernel.pack_b(p.b.transposed, s.blocks.steps(block), std::min(group, s.columns - column),
-                    p.b.at(s.blocks.begin(block), s.column + column), p.b.stride,
-                    s.panel(block, column / kernel.nr, kernel.nr));
-    }
-  });
 }
 
+// A thread's piece of C is about twice as wide as it is high: A, mostly fresh from memory, costs more to copy than B to
+// pack.
 template <class T>
-void multiply_superblock(ThreadPool& pool, const Product<T>& p, const Superblock<T>& s) {
-  const GemmKernels<T>& kernel = kernels<T>();
-  const int64_t tiles = ceil_div(p.m, kernel.mr), panels = ceil_div(s.columns, kernel.nr);
-  const int64_t row_blocks = ceil_div(tiles, kGemmBlockPanels);
-  // Enough tasks to keep the threads level; each at least 4 panels wide, or copying A would show.
-  const int64_t column_blocks = std::max(ceil_div(s.columns, kTaskColumns),
-                                         std::min(ceil_div(16 * pool.threads(), row_blocks), ceil_div(panels, 4)));
-  pool.parallel_for(row_blocks * column_blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t i = task / column_blocks, j = task % column_blocks;
-      const int64_t row = tiles * i / row_blocks * kernel.mr;
-      const int64_t row_end = std::min(p.m, tiles * (i + 1) / row_blocks * kernel.mr);
-      const int64_t panel = panels * j / column_blocks;
-      const int64_t column_end = std::min(s.columns, panels * (j + 1) / column_blocks * kernel.nr);
-      for (int64_t block = s.first; block < s.last; ++block) {
-        multiply(p, row, row_end - row, s.column + panel * kernel.nr, column_end - panel * kernel.nr,
-                 s.blocks.begin(block), s.blocks.steps(block), s.panel(block, panel, kernel.nr));
-      }
-    }
-  });
-}
-
-template <class T>
-void many_rows(ThreadPool& pool, const Product<T>& p) {
-  const GemmKernels<T>& kernel = kernels<T>();
-  const StepBlocks blocks(p.k);
-  const int64_t budget = kPackedBytes / static_cast<int64_t>(sizeof(T));
-  const int64_t most_columns = round_up(std::min(p.n, budget / std::min(p.k, kPackedSteps)), kernel.nr);
-  const int64_t most_blocks = std::clamp<int64_t>(budget / (most_columns * blocks.length), 1, blocks.count);
-  T* packed = scratch<T>(most_columns * most_blocks * blocks.length, kSlotPacked);
-  for (int64_t column = 0; column < p.n; column += most_columns) {
-    for (int64_t block = 0; block < blocks.count; block += most_blocks) {
-      const Superblock<T> s{
-          blocks, block, std::min(blocks.count, block + most_blocks), column, std::min(most_columns, p.n - column),
-          packed};
-      pack_superblock(pool, p, s);
-      multiply_superblock(pool, p, s);
-    }
-  }
+int64_t column_block_panels(const Product<T>& p, int threads) {
+  const double piece = static_cast<double>(p.m) * static_cast<double>(p.n) / (4.0 * threads);
+  const auto columns = static_cast<int64_t>(std::sqrt(piece * 2));
+  return std::clamp(columns, kMinColumns, kMaxColumns) / kernels<T>().nr;
 }
 
 template <class T>
 void run(ThreadPool& pool, const Product<T>& p) {
   if (is_empty(p)) return;
-  p.m <= kFewRows || p.m* p.n* p.k < kInlineWork ? few_rows(pool, p) : many_rows(pool, p);
+  const GemmKernels<T>& kernel = kernels<T>();
+  const int64_t tiles = ceil_div(p.m, kernel.mr), panels = ceil_div(p.n, kernel.nr);
+  const int64_t column_blocks = ceil_div(panels, column_block_panels(p, pool.threads()));
+  const int64_t count = tiles * column_blocks;  // tiles of the first column block, then of the second, ...
+  const double work = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+  pool.parallel_for(count, work < kInlineWork ? count : 1, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t j = begin / tiles, stop = std::min(end, (j + 1) * tiles);
+      multiply_run(p, (begin - j * tiles) * kernel.mr, std::min(p.m, (stop - j * tiles) * kernel.mr),
+                   panels * j / column_blocks * kernel.nr, std::min(p.n, panels * (j + 1) / column_blocks * kernel.nr));
+      begin = stop;
+    }
+  });
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Packing and the register tile of the GEMM (gemm_kernels.h). Compiled once per instruction set (isa.h).
 //
-// The tile holds kRows x kVecs accumulators in registers: 14 x 2 of 32 with AVX-512, 6 x (one Lanes = two) of 16 with AVX2.
+// The tile holds kRows x kVecs accumulators in registers: 14 x 2 of 32 with AVX-512, 6 x 1 Lanes (12 of 16) with AVX2.
 // Bites: with a 15th row, or another live value, the compiler spills accumulators and half the speed is gone.
 #include "graph/cpu/gemm_kernels.h"
 
@@ -32,8 +32,8 @@ constexpr int kMr = TileShape<T>::kRows;
 template <class T>
 constexpr int kNr = 16 * TileShape<T>::kVecs;  // kLanes = 16
 
-// A tile's rows of A lie in scratch as they lay in memory: a row after the other (the stride is odd in cache lines), or, for
-// a transposed A, a step of k after the other.
+// A tile's rows of A lie in scratch as they lay in memory: a row after the other (the stride is odd in cache lines),
+// or, for a transposed A, a step of k after the other.
 struct RowsOfA {
   static constexpr int64_t kRowStride = kGemmBlockK + 16, kStepStride = 1;
 };
@@ -104,12 +104,13 @@ void copy_rows_of_a(int64_t rows, int64_t k, const T* a, int64_t lda, T* scratch
   }
 }
 
+// Each copy takes up to 16 rows, more than the tile has: a whole register is faster, the rest is not used.
 template <class T>
 void copy_steps_of_a(int64_t rows, int64_t k, const T* a, int64_t lda, T* scratch) {
   for (int64_t step = 0; step < k; ++step) {
     T* to = scratch + step * StepsOfA::kStepStride;
     for (int64_t row = 0; row < rows; row += kMr<T>, to += kPanelNumbers) {
-      Lanes<T>::load(a + step * lda + row, rows - row < kMr<T> ? rows - row : kMr<T>).store(to);
+      Lanes<T>::load(a + step * lda + row, rows - row).store(to);
     }
   }
 }

@@ -1,8 +1,9 @@
 // The parts of the GEMM that are compiled once per instruction set: packing B, and one block of C on one thread.
 //
-// Packed B is a sequence of panels of nr columns; a panel is [k][nr], its missing columns are 0. A block of A is copied into
-// scratch so that the mr rows of a tile never fight for the same cache set (a stride of 2 or 4 KiB, the usual widths, would
-// map them all to one). The tile's arithmetic is gemm.h's chain; C is read back between blocks of k, which keeps the chain.
+// Packed B is a sequence of panels of nr columns; a panel is [k][nr], its missing columns are 0. A block of A is copied
+// into scratch so that the mr rows of a tile never fight for the same cache set (a stride of 2 or 4 KiB, the usual
+// widths, would map them all to one). The tile's arithmetic is gemm.h's chain; C is read back between blocks of k,
+// which keeps the chain.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,10 @@
 // Small products on the calling thread, for use inside a parallel_for body: attention tiles and the like.
 //
-// The chain of every output is gemm.h's, so the bits are those that gemm() gives. Operands are best contiguous and in the
-// first- or second-level cache. When one B serves several products (keys for several queries), pack it once: packing costs
-// about as much as 2 rows of the product, for a transposed B about 8.
-// Bites: scratch is thread-local (slots 60 to 63 of ThreadPool::scratch); packed memory must be 64-byte aligned for speed;
-// a packed B is good only for the instruction set it was packed for (isa()).
+// The chain of every output is gemm.h's, so the bits are those that gemm() gives. Operands are best contiguous and in
+// the first- or second-level cache. When one B serves several products (keys for several queries), pack it once:
+// packing costs about as much as 3 rows of the product, for a transposed B about 6.
+// Bites: scratch is thread-local (slots 60 to 63 of ThreadPool::scratch); packed memory must be 64-byte aligned for
+// speed; a packed B is good only for the instruction set it was packed for (isa()).
 #pragma once
 
 #include <cstdint>

@@ -1,18 +1,18 @@
 // Lanes<T>: sixteen numbers that one expression works on, with the same bits on every instruction set.
 //
-// Lanes<float> is one AVX-512 register, two AVX2 registers or an array; Lanes<double> is always an array with loops that the
-// compiler vectorises (gradient checks only). Every operation is one IEEE operation a lane, sum() adds in one fixed tree, so
-// a kernel written with Lanes gives the same bits wherever it is compiled. How a kernel source is compiled three times and
-// what it must not use stands in isa.h; exp, log, tanh and sigmoid are in vecmath.h.
+// Lanes<float> is one AVX-512 register, two AVX2 registers or an array; Lanes<double> is always an array with loops
+// that the compiler vectorises (gradient checks only). Every operation is one IEEE operation a lane, sum() adds in one
+// fixed tree, so a kernel written with Lanes gives the same bits wherever it is compiled. How a kernel source is
+// compiled three times and what it must not use stands in isa.h; exp, log, tanh and sigmoid are in vecmath.h.
 //
-//   Lanes<T>::zero() all(x) load(p) load(p, n) store(p) store(p, n)   n lanes when n < 16 (the rest read as 0, not written)
+//   Lanes<T>::zero() all(x) load(p) load(p, n) store(p) store(p, n)   n < 16 lanes: the rest read as 0, not written
 //   + - * / unary-   fma(a, b, c) = a * b + c rounded once   fnma(a, b, c) = c - a * b rounded once   sqrt(a)  abs(a)
 //   max(a, b) = a > b ? a : b    min(a, b) = a < b ? a : b            (so b when either is NaN)
 //   a < b, a <= b, a == b -> Mask<T>; & | on masks; select(mask, a, b) = mask ? a : b
 //   sum(a), max_lane(a): one number; sum adds lane i + 8 to lane i, then i + 4, i + 2, i + 1
 //   Ints, for bit tricks on Lanes<float>: see the end.
 //
-// A loop over a row, the tail included, is: for (int64_t i = 0; i < n; i += kLanes) { x = Lanes<T>::load(p + i, n - i); ... }
+// A loop over a row, the tail included: for (int64_t i = 0; i < n; i += kLanes) { x = Lanes<T>::load(p + i, n - i); ... }
 // Bites: load(p, n) fills with 0: exp of it is 1 and a maximum over it may be 0; use select with first(n) there.
 // Bites: a + b + c is (a + b) + c; the compiler may not reorder (no -ffast-math) nor contract (-ffp-contract=off).
 #pragma once
@@ -135,8 +135,8 @@ Mask<T> first(int64_t n) {
 
 namespace sixteen::cpu::SIXTEEN_ISA {
 
-// Sixteen int32: bits() and from_bits() reinterpret, to_ints() rounds to nearest (|x| < 2^31), shifts are by a constant and
-// shift_right keeps the sign.
+// Sixteen int32: bits() and from_bits() reinterpret, to_ints() rounds to nearest (|x| < 2^31), shifts are by a constant
+// and shift_right keeps the sign.
 struct Ints {
   int32_t v[kLanes];
   static Ints all(int32_t x) SIXTEEN_EACH_LANE(Ints, x)

@@ -1,7 +1,7 @@
 // Lanes<float> as one AVX-512 register. Included by simd.h, which says what each operation means.
 #pragma once
 
-#include <immintrin.h>  // g++ 12 calls the unmasked forms of some intrinsics "uninitialized": hence maskz with all bits set
+#include <immintrin.h>  // g++ 12 warns of unmasked forms of some intrinsics ("uninitialized"): hence maskz, all bits set
 
 namespace sixteen::cpu::SIXTEEN_ISA {
 
@@ -53,7 +53,9 @@ inline Mask<float> operator<=(Lanes<float> a, Lanes<float> b) { return {_mm512_c
 inline Mask<float> operator==(Lanes<float> a, Lanes<float> b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
 inline Mask<float> operator&(Mask<float> a, Mask<float> b) { return {static_cast<__mmask16>(a.v & b.v)}; }
 inline Mask<float> operator|(Mask<float> a, Mask<float> b) { return {static_cast<__mmask16>(a.v | b.v)}; }
-inline Lanes<float> select(Mask<float> m, Lanes<float> a, Lanes<float> b) { return {_mm512_mask_blend_ps(m.v, b.v, a.v)}; }
+inline Lanes<float> select(Mask<float> m, Lanes<float> a, Lanes<float> b) {
+  return {_mm512_mask_blend_ps(m.v, b.v, a.v)};
+}
 
 inline Ints operator+(Ints a, Ints b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline Ints operator-(Ints a, Ints b) { return {_mm512_sub_epi32(a.v, b.v)}; }

@@ -1,9 +1,9 @@
 // The thread pool (threads.h): a job is a set of ranges, one share a thread, cut into chunks that any thread may claim.
 //
-// A worker that is still asleep when the others have finished is not waited for: it enters a job by raising `inside_`, then
-// looks whether the job is still open. The caller closes the job and waits for `inside_` to fall to 0. All four operations
-// are sequentially consistent, which that handshake needs. Idle workers spin for some tens of microseconds (the gap between
-// two kernels), then sleep in the kernel, so that a process that waits for input costs nothing.
+// A worker that is still asleep when the others have finished is not waited for: it enters a job by raising `inside`,
+// then looks whether the job is still open. The caller closes the job and waits for `inside` to fall to 0. All four
+// operations are sequentially consistent, which that handshake needs. Idle workers spin for some tens of microseconds
+// (the gap between two kernels), then sleep in the kernel, so that a process that waits for input costs nothing.
 // Bites: the pool's threads never touch the floating-point state; kernels must leave it alone too.
 #include "graph/cpu/threads.h"
 

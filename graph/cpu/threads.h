@@ -1,8 +1,9 @@
 // A fixed pool of threads and a loop over it.
 //
-// Bites: results must not depend on the number of threads: every output element is computed by one call of the body, in an
-// order that the split does not change. Reductions over rows go through fixed blocks (kRowBlock), never through "one partial
-// sum a thread". Nested parallel_for runs the inner loop on the calling thread. An exception in the body reaches the caller.
+// Bites: results must not depend on the number of threads: every output element is computed by one call of the body, in
+// an order that the split does not change. Reductions over rows go through fixed blocks (kRowBlock), never through "one
+// partial sum a thread". Nested parallel_for runs the inner loop on the calling thread. An exception in the body
+// reaches the caller.
 #pragma once
 
 #include <cstddef>
@@ -23,12 +24,13 @@ class ThreadPool {
 
   int threads() const;
 
-  // Calls body(begin, end) for ranges that tile [0, count): each begins at a multiple of `grain` and is at least `grain` long
-  // except the last. Blocks until done. A call costs some 2 microseconds: give less work than that a grain of `count`.
+  // Calls body(begin, end) for ranges that tile [0, count): each begins at a multiple of `grain` and is at least
+  // `grain` long except the last. Blocks until done. A call costs some 2 microseconds: give less work than that a grain
+  // of `count`.
   void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& body);
 
-  // Scratch memory of the calling thread, 64-byte aligned, kept between calls; `slot` (0 to 63) separates users that nest.
-  // The GEMM has 60 to 63. A call that asks for more than before moves the slot's memory and drops what it held.
+  // Scratch memory of the calling thread, 64-byte aligned, kept between calls; `slot` (0 to 63) separates users that
+  // nest. The GEMM has 60 to 63. A call that asks for more than before moves the slot's memory and drops what it held.
   static void* scratch(size_t bytes, int slot = 0);
 
  private:

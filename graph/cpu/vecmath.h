@@ -1,8 +1,9 @@
-// exp, log, tanh and sigmoid of Lanes<T>, with the same bits on every instruction set (only + - * / fma and bit operations).
+// exp, log, tanh and sigmoid of Lanes<T>, with the same bits on every instruction set (only + - * / fma and bit
+// operations).
 //
-// fp32: measured against double libm by tests/graph/vecmath_test.cpp: exp and log err by less than 1 ulp, tanh and sigmoid by
-// less than 2, subnormal results included. exp(-inf) = 0, exp(inf) = inf, log(0) = -inf, log(x < 0) = NaN, NaN stays NaN.
-// The coefficients are minimax fits of our own, rounded to fp32 one by one with the later ones refitted.
+// fp32: measured against double libm by tests/graph/vecmath_test.cpp: exp and log err by less than 1 ulp, tanh and
+// sigmoid by less than 2, subnormal results included. exp(-inf) = 0, exp(inf) = inf, log(0) = -inf, log(x < 0) = NaN,
+// NaN stays NaN. The coefficients are minimax fits of our own, rounded to fp32 one by one with the later ones refitted.
 // fp64 calls the C library lane by lane.
 // Bites: tanh(-0) = -0 and sigmoid keeps its relative precision far left (it is not 1 - sigmoid(-x)).
 #pragma once
@@ -78,7 +79,8 @@ inline Lanes<float> tanh(Lanes<float> x) {
   return from_bits(bits(select(a < V::all(0.55f), small, large)) | sign);
 }
 
-// 1 / (1 + exp(-x)), for x < 0 as exp(x) / (1 + exp(x)); one correction takes back the roundings of 1 + e and the division.
+// 1 / (1 + exp(-x)), for x < 0 as exp(x) / (1 + exp(x)); one correction takes back the roundings of 1 + e and the
+// division.
 inline Lanes<float> sigmoid(Lanes<float> x) {
   using V = Lanes<float>;
   const V one = V::all(1.0f);

@@ -123,9 +123,9 @@ TEST(Gemm, GivesTheBitsOfThePlainChainInDouble) {
   }
 }
 
-// Wide and deep enough for several superblocks of packed B; the reference is a product of a few of its rows.
-TEST(Gemm, LargeProductsRunThroughSeveralSuperblocks) {
-  const Problem<float> deep({60, 2100, 1500}, true, false, true);
+// Deep enough that B is packed in several goes, wide enough for many column blocks.
+TEST(Gemm, LargeProducts) {
+  const Problem<float> deep({60, 600, 5000}, true, false, true);
   const Problem<float> wide({60, 9000, 40}, false, true, false);
   ThreadPool pool(3);
   check(pool, deep);

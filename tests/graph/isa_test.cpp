@@ -1,5 +1,6 @@
-// Sources compiled per instruction set must share no function with the rest of the program (graph/cpu/isa.h): the linker
-// would keep one copy, perhaps the AVX-512 one, and a smaller machine would die of it. Looks for such symbols with nm.
+// Sources compiled per instruction set must share no function with the rest of the program (graph/cpu/isa.h): the
+// linker would keep one copy, perhaps the AVX-512 one, and a smaller machine would die of it. Looks for such symbols
+// with nm.
 //
 // Bites: reads the object files of the build folder; a generator that puts them elsewhere makes the test skip.
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// ThreadPool: every index once, aligned ranges, nesting, exceptions, concurrent callers, scratch memory, SIXTEEN_THREADS.
+// ThreadPool: every index once, aligned ranges, nesting, exceptions, concurrent callers, scratch memory,
+// SIXTEEN_THREADS.
 //
 // Bites: with 2 cores a race shows rarely; the many short loops below are what gives it a chance.
 #include <gtest/gtest.h>

@@ -1,6 +1,8 @@
-// exp, log, tanh, sigmoid of vecmath.h: error in ulp against double libm, special values, equal bits on every instruction set.
+// exp, log, tanh, sigmoid of vecmath.h: error in ulp against double libm, special values, equal bits on every
+// instruction set.
 //
-// Covers every 509th float of the whole range (8 million a function) plus dense stretches; the bounds are those of vecmath.h.
+// Covers every 509th float of the whole range (8 million a function) plus dense stretches; the bounds are those of
+// vecmath.h.
 #include <gtest/gtest.h>
 
 #include <bit>
