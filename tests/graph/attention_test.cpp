@@ -12,24 +12,19 @@
 
 #include "graph/cpu/gemm.h"
 #include "graph/cpu/kernels.h"
+#include "tests/support/values.h"
 
 namespace sixteen::cpu {
 namespace {
+
+using sixteen::testing::random_values;
+using sixteen::testing::largest_difference;
+using sixteen::testing::same_bits;
 
 constexpr AttentionDims kShapes[] = {
     {2, 5, 5, 2, 1, 8},    {1, 64, 64, 4, 2, 16}, {2, 130, 130, 4, 2, 64}, {1, 200, 70, 2, 2, 40},
     {1, 97, 1, 4, 1, 128}, {3, 65, 65, 6, 2, 24}, {1, 129, 3, 2, 1, 20},   {1, 1, 1, 1, 1, 64},
 };
-
-template <class T>
-std::vector<T> random_values(int64_t count, uint64_t seed, double size = 1) {
-  std::vector<T> values(static_cast<size_t>(count));
-  for (T& v : values) {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    v = static_cast<T>(size * (static_cast<double>(seed >> 40) / 8388608.0 - 1.0));
-  }
-  return values;
-}
 
 template <class T>
 struct Case {
@@ -89,23 +84,6 @@ Reference reference(const Case<T>& c) {
     }
   }
   return r;
-}
-
-template <class A, class B>
-double largest_difference(const std::vector<A>& a, const std::vector<B>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    const double difference = std::fabs(double(a[i]) - double(b[i]));
-    if (!(difference <= largest)) largest = difference;  // a NaN stays
-    if (std::isnan(largest)) break;
-  }
-  return largest;
-}
-
-template <class T>
-bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
 std::string name(const AttentionDims& d) {

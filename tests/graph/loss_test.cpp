@@ -13,19 +13,12 @@
 
 #include "graph/cpu/gemm.h"
 #include "graph/cpu/kernels.h"
+#include "tests/support/values.h"
 
 namespace sixteen::cpu {
 namespace {
 
-template <class T>
-std::vector<T> random_values(int64_t count, uint64_t seed, double size) {
-  std::vector<T> values(static_cast<size_t>(count));
-  for (T& v : values) {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    v = static_cast<T>(size * (static_cast<double>(seed >> 40) / 8388608.0 - 1.0));
-  }
-  return values;
-}
+using sixteen::testing::random_values;
 
 double capped(double z, double cap) { return cap > 0 ? cap * std::tanh(z / cap) : z; }
 
