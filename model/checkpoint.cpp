@@ -9,6 +9,13 @@
 #include "formats/safetensors.h"
 
 namespace sixteen {
+
+std::vector<int64_t> dims(const Shape& shape) {
+  std::vector<int64_t> result;
+  for (int i = 0; i < shape.rank(); ++i) result.push_back(shape[i]);
+  return result;
+}
+
 namespace {
 
 constexpr const char* kFormatName = "sixteen checkpoint";
@@ -19,12 +26,6 @@ std::string shape_string(std::span<const int64_t> shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   return text + "]";
-}
-
-std::vector<int64_t> dims(const Shape& shape) {
-  std::vector<int64_t> result;
-  for (int i = 0; i < shape.rank(); ++i) result.push_back(shape[i]);
-  return result;
 }
 
 // Compares the tensors' names and shapes with the table; `where` is the file. Tensor needs .name and .shape.

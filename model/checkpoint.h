@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "formats/artifact.h"
 #include "formats/sha256.h"
@@ -13,6 +14,9 @@
 #include "model/params.h"
 
 namespace sixteen {
+
+// A shape as files list it.
+std::vector<int64_t> dims(const Shape& shape);
 
 struct Model {
   ModelConfig config;

@@ -174,8 +174,9 @@ Json inspect_file(const std::string& path, const Console& console) {
   Json json = dispatch(path, file.bytes(), console);
   json["path"] = path;
   json["bytes"] = file.bytes().size();
-  json["file_sha256"] = to_hex(sha256(file.bytes()));
-  console.say(file.bytes().size(), " bytes, SHA-256 of the file ", to_hex(sha256(file.bytes())));
+  const std::string digest = to_hex(sha256(file.bytes()));
+  json["file_sha256"] = digest;
+  console.say(file.bytes().size(), " bytes, SHA-256 of the file ", digest);
   return json;
 }
 

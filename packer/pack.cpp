@@ -15,12 +15,6 @@
 namespace sixteen {
 namespace {
 
-std::vector<int64_t> dims(const Shape& shape) {
-  std::vector<int64_t> result;
-  for (int i = 0; i < shape.rank(); ++i) result.push_back(shape[i]);
-  return result;
-}
-
 PackedTensor plain_f16(const ParamSpec& spec, std::span<const float> values) {
   PackedTensor t;
   t.name = spec.name;

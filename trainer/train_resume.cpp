@@ -19,12 +19,6 @@ ParamStore download(Device& device, const std::shared_ptr<const ParamTable>& tab
   return store;
 }
 
-std::vector<int64_t> dims(const Shape& shape) {
-  std::vector<int64_t> result;
-  for (int i = 0; i < shape.rank(); ++i) result.push_back(shape[i]);
-  return result;
-}
-
 }  // namespace
 
 ParamStore Trainer::averaged() const {
