@@ -32,13 +32,26 @@ void fields(Visitor&& visit, auto& c) {
   visit("qk_gain_init", c.qk_gain_init);
   visit("ln_scale", c.ln_scale);
   visit("softcap", c.softcap);
+  visit("tied_head", c.tied_head);
   visit("xsa_last_n", c.xsa_last_n);
   visit("skip", c.skip);
+  visit.table("bigram", [&](auto&& bigram) {
+    bigram("rows", c.bigram.rows);
+    bigram("dim", c.bigram.dim);
+  });
+  visit("smear", c.smear);
+  visit.table("value_embedding", [&](auto&& ve) {
+    ve("dim", c.value_embedding.dim);
+    ve("layers", c.value_embedding.layers);
+  });
+  visit("value_residual", c.value_residual);
+  visit("gated_attention", c.gated_attention);
   visit.table("loop", [&](auto&& loop) {
     loop("start", c.loop.start);
     loop("end", c.loop.end);
     loop("extra_passes", c.loop.extra_passes);
     loop("at_frac", c.loop.at_frac);
+    loop("pass_embedding", c.loop.pass_embedding);
   });
   visit.table("parallel", [&](auto&& parallel) {
     parallel("kind", c.parallel.kind);
@@ -112,6 +125,14 @@ struct JsonReader {
   void operator()(const char* key, std::string& value) {
     if (!at(key).is_string()) wrong_type(key, "a string");
     value = json[key].get<std::string>();
+  }
+  void operator()(const char* key, std::vector<int64_t>& values) {
+    if (!at(key).is_array()) wrong_type(key, "a list of integers");
+    values.clear();
+    for (const nlohmann::json& item : json[key]) {
+      if (!item.is_number_integer() || item > INT64_MAX) wrong_type(key, "a list of integers");
+      values.push_back(item.get<int64_t>());
+    }
   }
   template <class Body>
   void table(const char* key, Body&& body) {

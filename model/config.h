@@ -24,6 +24,17 @@ struct LoopConfig {            // depth recurrence; extra_passes = 0: none
   int64_t start = 0, end = 0;  // first and last looped layer, inclusive
   int64_t extra_passes = 0;
   double at_frac = 0.35;       // share of the training budget at which it switches on; evaluation always loops
+  bool pass_embedding = false; // #1555: a learned vector a pass, added to the stream before layer `start`
+};
+
+struct BigramConfig {          // hashed pairs of tokens, added to the token embedding before its norm; rows = 0: none
+  int64_t rows = 0;            // of the table; its last row is the one of a window's first token
+  int64_t dim = 128;           // projected to the model's dim
+};
+
+struct ValueEmbeddingConfig {  // one shared token table, projected and added to the values of some layers; dim = 0: none
+  int64_t dim = 0;
+  std::vector<int64_t> layers; // ascending
 };
 
 struct ParallelConfig {
@@ -46,8 +57,14 @@ struct ModelConfig {
   double qk_gain_init = 5.0;
   bool ln_scale = true;              // norms of layer i are multiplied by 1/sqrt(i+1)
   double softcap = 30;               // of the logits; 0: none
+  bool tied_head = true;             // the token embedding is the output head; else lm_head.weight is
   int64_t xsa_last_n = 11;           // XSA in the last n layers
   std::string skip = "gated";        // none | additive | gated: U-Net skips
+  BigramConfig bigram;
+  bool smear = false;                // SmearGate: each channel mixed with its value one token earlier
+  ValueEmbeddingConfig value_embedding;
+  bool value_residual = false;       // the values of layers 1.. are blended with layer 0's by two learned weights
+  bool gated_attention = false;      // a learned sigmoid a head on the attention's output
   LoopConfig loop;
   ParallelConfig parallel;
   double embed_init_std = 0.005;

@@ -65,9 +65,25 @@ void validate_sizes(const ModelConfig& c, const Checker& check) {
 void validate_loop(const ModelConfig& c, const Checker& check) {
   check.range("loop.extra_passes", c.loop.extra_passes, 0, 64);
   check.range("loop.at_frac", c.loop.at_frac, 0.0, 1.0);
+  check.require(!c.loop.pass_embedding || c.loop.extra_passes > 0, "loop.pass_embedding", "true",
+                "loop.extra_passes of 1 or more");
   if (c.loop.extra_passes == 0) return;
   check.range("loop.start", c.loop.start, 0, c.layers - 1);
   check.range("loop.end", c.loop.end, c.loop.start, c.layers - 1);
+}
+
+void validate_extras(const ModelConfig& c, const Checker& check) {
+  check.range("bigram.rows", c.bigram.rows, 0, int64_t{1} << 24);
+  check.range("bigram.dim", c.bigram.dim, 1, 16384);
+  check.require(c.bigram.rows != 1, "bigram.rows", c.bigram.rows, "0 (none) or 2 and more: the last row is a window's first token's");
+  const ValueEmbeddingConfig& ve = c.value_embedding;
+  check.range("value_embedding.dim", ve.dim, 0, 16384);
+  check.require(ve.layers.empty() == (ve.dim == 0), "value_embedding.layers", ve.layers.size() == 0 ? "none" : "some",
+                ve.dim == 0 ? "none, since value_embedding.dim is 0" : "the layers that read it, since value_embedding.dim is set");
+  for (size_t i = 0; i < ve.layers.size(); ++i) {
+    check.range("value_embedding.layers", ve.layers[i], i == 0 ? 0 : ve.layers[i - 1] + 1, c.layers - 1);
+  }
+  check.require(!c.value_residual || c.layers >= 2, "value_residual", "true", "2 layers or more, since layer 0 has nothing to blend with");
 }
 
 // Lanes open in the decoder and stay open; the records never do otherwise, so nothing says what it would mean.
@@ -101,6 +117,7 @@ void validate(const ModelConfig& config, const std::string& where) {
   const Checker check(where);
   validate_sizes(config, check);
   validate_loop(config, check);
+  validate_extras(config, check);
   validate_parallel(config, check);
 }
 

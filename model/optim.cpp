@@ -1,55 +1,15 @@
-// See optim.h. Each optimiser is one graph over the flat buffers, compiled once: learning rates and such are inputs,
-// so a step allocates nothing and can be captured and replayed on a GPU.
+// The training optimiser (optim.h) as one graph over the flat buffers.
 // Bites: alignment gaps are 0 in weights, gradients and state, so ranges may span them: 0 stays 0.
 #include "model/optim.h"
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "formats/check.h"
-#include "graph/builder.h"
+#include "model/step_program.h"
 
 namespace sixteen {
 namespace {
-
-// A compiled step: bound buffers, the single-value inputs (views of "scalars"), and the gradient norm it leaves behind.
-class StepProgram {
- public:
-  StepProgram(Device* device, Graph graph, ValueId norm, const std::vector<std::pair<std::string, Buffer>>& bindings)
-      : device_(device), norm_(norm) {
-    const Plan plan = plan_memory(graph);
-    executor_ = device->compile(graph, plan, device->allocate(std::max<int64_t>(plan.arena_bytes, 1)));
-    for (const auto& [name, buffer] : bindings) {
-      const ValueId id = graph.find(name);
-      CHECK(buffer.bytes() >= graph.value(id).shape.numel() * sizeof(float));
-      executor_->bind(id, buffer.data());
-      buffers_.push_back(buffer);
-    }
-    const ValueId scalars = graph.find("scalars");
-    count_ = graph.value(scalars).shape.numel();
-    scalars_ = device->allocate(count_ * sizeof(float));
-    executor_->bind(scalars, scalars_.data());
-  }
-
-  double run(const std::vector<double>& scalars) {
-    CHECK(static_cast<int64_t>(scalars.size()) == count_);
-    const std::vector<float> values(scalars.begin(), scalars.end());
-    device_->upload(scalars_.data(), values.data(), values.size() * sizeof(float));
-    executor_->run();
-    float norm = 0;
-    device_->download(&norm, executor_->data(norm_), sizeof norm);
-    return norm;
-  }
-
- private:
-  Device* device_;
-  ValueId norm_;
-  int64_t count_ = 0;
-  Buffer scalars_;
-  std::vector<Buffer> buffers_;  // kept alive
-  std::unique_ptr<Executor> executor_;
-};
 
 // A range of the flat layout that one op updates: `n` matrices of one shape, or elements [begin, begin + count).
 struct Run {
@@ -81,8 +41,6 @@ std::vector<Run> group_runs(const ParamTable& table) {
   }
   return runs;
 }
-
-double bound_or_none(double clip_norm) { return clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity(); }
 
 enum Scalar { kMatrixLr, kTokenLr, kScalarLr, kMomentum, kBias1, kBias2, kScalars };
 
@@ -188,75 +146,5 @@ Buffer Optimizer::moment1() { return impl_->moment1; }
 Buffer Optimizer::moment2() { return impl_->moment2; }
 Buffer Optimizer::ema() { return impl_->ema; }
 void Optimizer::set_steps_done(int64_t steps) { impl_->steps_done = steps; }
-
-namespace {
-
-bool is_frozen(const ParamSpec& spec, int64_t freeze_blocks) {
-  if (spec.group != ParamGroup::kScalar) return false;
-  for (int64_t i = 0; i < freeze_blocks; ++i) {
-    if (spec.name.starts_with("blocks." + std::to_string(i) + ".")) return true;
-  }
-  return false;
-}
-
-// [begin, end) of the flat layout that SGD trains: everything, less the frozen tensors.
-std::vector<std::pair<int64_t, int64_t>> trained_ranges(const ParamTable& table, int64_t freeze_blocks) {
-  std::vector<std::pair<int64_t, int64_t>> ranges;
-  bool open = false;
-  for (const ParamSpec& spec : table.specs()) {
-    const bool frozen = is_frozen(spec, freeze_blocks);
-    if (!frozen && !open) ranges.emplace_back(spec.offset, 0);
-    if (!frozen) ranges.back().second = spec.offset + spec.shape.numel();
-    open = !frozen;
-  }
-  return ranges;
-}
-
-}  // namespace
-
-struct Sgd::Impl {
-  Impl(Session* session, const SgdConfig& config) {
-    struct Part {
-      ValueId weights, grads, buffer;
-    };
-    const int64_t flat = session->table().flat_size();
-    const HashEmbedConfig& hash = session->hash();
-    Device& device = session->device();
-    std::vector<std::pair<std::string, Buffer>> bindings = {{"grads", session->grads()},
-                                                            {"weights", session->weights()},
-                                                            {"buffer", device.allocate(flat * sizeof(float))}};
-    Builder b;
-    const ValueId lr = b.input("scalars", {1});
-    const Part all{b.state("weights", {flat}), b.input("grads", {flat}), b.state("buffer", {flat})};
-    std::vector<Part> parts;
-    for (const auto& [begin, end] : trained_ranges(session->table(), config.freeze_blocks)) {
-      const Shape range{end - begin};
-      parts.push_back(
-          {b.view(all.weights, begin, range), b.view(all.grads, begin, range), b.view(all.buffer, begin, range)});
-    }
-    if (hash.buckets > 0) {
-      const Shape shape{hash.buckets, session->config().dim};
-      parts.push_back({b.state("hash", shape), b.input("hash.grads", shape), b.state("hash.buffer", shape)});
-      bindings.emplace_back("hash", session->hash_table());
-      bindings.emplace_back("hash.grads", session->hash_grads());
-      bindings.emplace_back("hash.buffer", device.allocate(shape.numel() * sizeof(float)));
-    }
-    ValueId sum = kNoValue;
-    for (const Part& part : parts) {
-      const ValueId squares = b.sum_squares(part.grads);
-      sum = sum == kNoValue ? squares : b.axpby(sum, squares, 1, 1);
-    }
-    const auto [coefficient, norm] = b.clip_scale(sum, bound_or_none(config.clip_norm));
-    b.mark_output(norm);
-    for (const Part& part : parts) b.sgd(part.weights, part.grads, part.buffer, coefficient, lr, config.momentum);
-    program = std::make_unique<StepProgram>(&device, b.finish(), norm, bindings);
-  }
-
-  std::unique_ptr<StepProgram> program;
-};
-
-Sgd::Sgd(Session* session, const SgdConfig& config) : impl_(std::make_unique<Impl>(session, config)) {}
-Sgd::~Sgd() = default;
-double Sgd::step(double lr) { return impl_->program->run({lr}); }
 
 }  // namespace sixteen

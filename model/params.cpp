@@ -1,6 +1,7 @@
 // The parameter table, written once in bank order.
 #include "model/params.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "formats/check.h"
@@ -11,55 +12,113 @@ namespace {
 
 constexpr int64_t kAlignFloats = 16;  // one cache line, one AVX-512 register
 
-std::vector<ParamSpec> list_tensors(const ModelConfig& c) {
-  std::vector<ParamSpec> specs;
-  const auto add = [&](std::string name, Shape shape, Init init, double value, ParamGroup group, QuantClass quant) {
-    specs.push_back({std::move(name), shape, init, value, group, quant});
-  };
-  const auto matrix = [&](int64_t layer, const char* name, int64_t rows, int64_t cols, Init init) {
-    add("blocks." + std::to_string(layer) + "." + name, {rows, cols}, init, 0, ParamGroup::kMatrix,
-        QuantClass::kMatrix);
-  };
-  const auto control = [&](std::string name, Shape shape, Init init, double value = 0) {
+// Adds the tensors group by group; list() gives the order.
+class TensorList {
+ public:
+  explicit TensorList(const ModelConfig& config) : c_(config) {}
+
+  std::vector<ParamSpec> list() {
+    banks();
+    table("tok_emb.weight", c_.vocab, c_.dim, Init::kNormal, c_.embed_init_std);
+    streams();
+    if (!c_.tied_head) add("lm_head.weight", {c_.vocab, c_.dim}, Init::kZero, 0, ParamGroup::kHead, QuantClass::kEmbedding);
+    if (c_.bigram.rows > 0) {
+      control("bigram.scale", {1}, Init::kConstant, 0.05);
+      table("bigram.embed.weight", c_.bigram.rows, c_.bigram.dim, Init::kZero, 0);
+      projection("bigram.proj.weight", c_.dim, c_.bigram.dim);
+    }
+    if (c_.smear) control("smear.gate", {c_.dim}, Init::kZero);
+    for (int64_t i = 0; i < c_.layers; ++i) block(i);
+    if (c_.value_embedding.dim > 0) value_embedding();
+    if (c_.loop.pass_embedding) {  // trained by Muon in #1555
+      add("loop_pass_emb.weight", {c_.loop.extra_passes + 1, c_.dim}, Init::kZero, 0, ParamGroup::kMatrix,
+          QuantClass::kSmall);
+    }
+    return std::move(specs_);
+  }
+
+ private:
+  void add(std::string name, Shape shape, Init init, double value, ParamGroup group, QuantClass quant) {
+    specs_.push_back({std::move(name), shape, init, value, group, quant});
+  }
+  void matrix(int64_t layer, const char* name, int64_t rows, int64_t cols, Init init) {
+    add("blocks." + std::to_string(layer) + "." + name, {rows, cols}, init, 0, ParamGroup::kMatrix, QuantClass::kMatrix);
+  }
+  void control(std::string name, Shape shape, Init init, double value = 0) {
     add(std::move(name), shape, init, value, ParamGroup::kScalar, QuantClass::kSmall);
-  };
-
-  const int64_t kv_dim = c.kv_heads * c.head_dim();
-  for (int64_t i = 0; i < c.layers; ++i) {
-    matrix(i, "attn.c_q.weight", c.dim, c.dim, Init::kOrthogonal);
-    matrix(i, "attn.proj.weight", c.dim, c.dim, Init::kZero);
   }
-  for (int64_t i = 0; i < c.layers; ++i) {
-    matrix(i, "attn.c_k.weight", kv_dim, c.dim, Init::kOrthogonal);
-    matrix(i, "attn.c_v.weight", kv_dim, c.dim, Init::kOrthogonal);
+  void table(std::string name, int64_t rows, int64_t cols, Init init, double value) {
+    add(std::move(name), {rows, cols}, init, value, ParamGroup::kToken, QuantClass::kEmbedding);
   }
-  for (int64_t i = 0; i < c.layers; ++i) matrix(i, "mlp.fc.weight", c.mlp_hidden, c.dim, Init::kOrthogonal);
-  for (int64_t i = 0; i < c.layers; ++i) matrix(i, "mlp.proj.weight", c.dim, c.mlp_hidden, Init::kZero);
+  // The records re-initialise every plain projection of 64 rows and columns or more orthogonally, whatever came before.
+  void projection(std::string name, int64_t rows, int64_t cols) {
+    add(std::move(name), {rows, cols}, std::min(rows, cols) >= 64 ? Init::kOrthogonal : Init::kZero, 0,
+        ParamGroup::kScalar, QuantClass::kMatrix);
+  }
 
-  add("tok_emb.weight", {c.vocab, c.dim}, Init::kNormal, c.embed_init_std, ParamGroup::kToken, QuantClass::kEmbedding);
+  void banks();
+  void streams();
+  void block(int64_t i);
+  void value_embedding();
+  int64_t kv_dim() const { return c_.kv_heads * c_.head_dim(); }
 
-  const int64_t skips = skip_count(c);
+  const ModelConfig& c_;
+  std::vector<ParamSpec> specs_;
+};
+
+void TensorList::banks() {
+  for (int64_t i = 0; i < c_.layers; ++i) {
+    matrix(i, "attn.c_q.weight", c_.dim, c_.dim, Init::kOrthogonal);
+    matrix(i, "attn.proj.weight", c_.dim, c_.dim, Init::kZero);
+  }
+  for (int64_t i = 0; i < c_.layers; ++i) {
+    matrix(i, "attn.c_k.weight", kv_dim(), c_.dim, Init::kOrthogonal);
+    matrix(i, "attn.c_v.weight", kv_dim(), c_.dim, Init::kOrthogonal);
+  }
+  for (int64_t i = 0; i < c_.layers; ++i) matrix(i, "mlp.fc.weight", c_.mlp_hidden, c_.dim, Init::kOrthogonal);
+  for (int64_t i = 0; i < c_.layers; ++i) matrix(i, "mlp.proj.weight", c_.dim, c_.mlp_hidden, Init::kZero);
+}
+
+void TensorList::streams() {
+  const int64_t skips = skip_count(c_);
   if (skips > 0) {
-    control("skip_weights", {skips, c.dim}, Init::kOne);
-    if (c.skip == "gated") control("skip_gates", {skips, c.dim}, Init::kZero);
+    control("skip_weights", {skips, c_.dim}, Init::kOne);
+    if (c_.skip == "gated") control("skip_gates", {skips, c_.dim}, Init::kZero);
   }
-  if (c.parallel.kind == "two_lane") {
-    control("parallel_post_lambdas", {c.layers, 2, 2}, Init::kOne);  // [layer, source (attention, MLP), lane]
-    control("parallel_resid_lambdas", {c.layers, 2}, Init::kConstant, c.parallel.resid_init);
+  if (c_.parallel.kind == "two_lane") {
+    control("parallel_post_lambdas", {c_.layers, 2, 2}, Init::kOne);  // [layer, source (attention, MLP), lane]
+    control("parallel_resid_lambdas", {c_.layers, 2}, Init::kConstant, c_.parallel.resid_init);
   }
-  for (int64_t i = 0; i < c.layers; ++i) {
-    const std::string block = "blocks." + std::to_string(i) + ".";
-    control(block + "attn_scale", {c.dim}, Init::kOne);
-    control(block + "mlp_scale", {c.dim}, Init::kOne);
-    control(block + "resid_mix", {2, c.dim}, Init::kResidMix);
-    control(block + "attn.q_gain", {c.heads}, Init::kConstant, c.qk_gain_init);
+}
+
+void TensorList::block(int64_t i) {
+  const std::string block = "blocks." + std::to_string(i) + ".";
+  control(block + "attn_scale", {c_.dim}, Init::kOne);
+  control(block + "mlp_scale", {c_.dim}, Init::kOne);
+  control(block + "resid_mix", {2, c_.dim}, Init::kResidMix);
+  control(block + "attn.q_gain", {c_.heads}, Init::kConstant, c_.qk_gain_init);
+  if (c_.value_residual) {
+    control(block + "attn.vr_lambda", {2}, Init::kConstant, 0.5);
+    if (i == 0) specs_.back().group = ParamGroup::kFixed;  // exists in the records' files, but nothing reads it
   }
-  return specs;
+  if (c_.gated_attention) {
+    control(block + "attn.attn_gate.weight", {c_.heads, c_.dim}, Init::kZero);
+    control(block + "attn.attn_gate.bias", {c_.heads}, Init::kConstant, 4.0);  // a gate of 0.982
+  }
+}
+
+void TensorList::value_embedding() {
+  control("ve_shared.scale", {1}, Init::kConstant, 0.1);
+  table("ve_shared.embed.weight", c_.vocab, c_.value_embedding.dim, Init::kNormal, 0.01);
+  projection("ve_shared.proj.weight", kv_dim(), c_.value_embedding.dim);
+  for (size_t k = 0; k < c_.value_embedding.layers.size(); ++k) {
+    control("ve_layer_scales." + std::to_string(k), {1}, Init::kOne);
+  }
 }
 
 }  // namespace
 
-ParamTable::ParamTable(const ModelConfig& config) : specs_(list_tensors(config)) {
+ParamTable::ParamTable(const ModelConfig& config) : specs_(TensorList(config).list()) {
   for (ParamSpec& spec : specs_) {
     const int64_t numel = spec.shape.numel();
     spec.offset = flat_size_;

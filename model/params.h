@@ -2,7 +2,8 @@
 // the flat fp32 store that holds their values.
 //
 // Order is bank order, so that matrices of one shape are neighbours and can be treated as [n, rows, cols] batches: all
-// c_q and attn.proj (alternating by layer), all c_k and c_v, all mlp.fc, all mlp.proj, then tok_emb, then the control tensors.
+// c_q and attn.proj (alternating by layer), all c_k and c_v, all mlp.fc, all mlp.proj, then tok_emb, then the control tensors
+// and what only some systems have.
 // Bites: names are the records' canonical ones (blocks.3.attn.c_q.weight). Every tensor starts at a multiple of 16 floats.
 #pragma once
 
@@ -19,7 +20,8 @@
 namespace sixteen {
 
 enum class Init : uint8_t { kZero, kOne, kConstant, kNormal, kOrthogonal, kResidMix };
-enum class ParamGroup : uint8_t { kMatrix, kToken, kScalar };   // Muon; AdamW for tok_emb; AdamW for control tensors
+// Muon; AdamW for tables of embeddings; for an untied head; for control tensors and small projections; never trained.
+enum class ParamGroup : uint8_t { kMatrix, kToken, kHead, kScalar, kFixed };
 enum class QuantClass : uint8_t { kMatrix, kEmbedding, kSmall };
 
 struct ParamSpec {

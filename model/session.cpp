@@ -24,7 +24,8 @@ namespace {
 std::string program_key(const BuildOptions& o) {
   std::ostringstream key;
   key << static_cast<int>(o.mode) << ' ' << o.windows << ' ' << o.seq << ' ' << o.tail << ' ' << o.looping << ' '
-      << o.logits_bf16 << ' ' << o.hash.buckets << ' ' << o.hash.multiplier;
+      << o.logits_bf16 << ' ' << o.hash.buckets << ' ' << o.hash.multiplier << ' ' << o.hash.before_norm << ' '
+      << o.hash.own_previous << ' ' << static_cast<int>(o.fake_quant.scope) << ' ' << o.fake_quant.low;
   return key.str();
 }
 
@@ -128,7 +129,7 @@ double Session::train(std::span<const int32_t> ids, std::span<const int32_t> tar
   check_ids(ids, rows, config_.vocab);
   check_ids(targets, rows, config_.vocab);
   CHECK(static_cast<int64_t>(row_weight.size()) == rows);
-  Program& p = program({.mode = Mode::kTrain, .windows = windows, .seq = seq, .looping = looping, .hash = hash_});
+  Program& p = program({.mode = Mode::kTrain, .windows = windows, .seq = seq, .looping = looping, .hash = hash_, .fake_quant = fake_quant_});
   upload(*device_, p.inputs.at("ids"), ids);
   upload(*device_, p.inputs.at("targets"), targets);
   upload(*device_, p.inputs.at("row_weight"), row_weight);

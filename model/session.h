@@ -33,6 +33,9 @@ class Session {
   void get_weights(ParamStore* store);
   void zero_grads();
 
+  // Fake quantisation of every train() from here on.
+  void set_fake_quant(const FakeQuantConfig& fake_quant) { fake_quant_ = fake_quant; }
+
   // Evaluation-time hash embedding: allocates zeroed table and gradient; modes built from here on use it.
   void enable_hash(const HashEmbedConfig& hash);
   const HashEmbedConfig& hash() const { return hash_; }
@@ -62,6 +65,7 @@ class Session {
   std::shared_ptr<const ParamTable> table_;
   Buffer weights_, grads_, hash_table_, hash_grads_, arena_;
   HashEmbedConfig hash_;
+  FakeQuantConfig fake_quant_;
   std::map<std::string, std::unique_ptr<Program>> programs_;
 };
 

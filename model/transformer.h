@@ -25,9 +25,23 @@ enum class Mode : uint8_t {
   kCalib,   // Hessians
 };
 
-struct HashEmbedConfig {         // evaluation-time table (spec 7.4); buckets = 0: none
+struct HashEmbedConfig {         // evaluation-time table (spec 7.4); buckets = 0: none. Defaults: #1584; both flags true: #1555 (T9)
   int64_t buckets = 0;
   int64_t multiplier = 2039;
+  bool before_norm = false;      // added to the token embedding before its norm, not after
+  bool own_previous = false;     // the token before a window's first is the first itself, not id 0
+};
+
+// Straight-through fake quantisation of weights in the training forward pass (spec_726_754 6.1): a row's step is
+// max(largest / 31, 1/31), codes lie in low .. 31.
+struct FakeQuantConfig {
+  enum class Scope : uint8_t {
+    kNone,
+    kProjections,  // bigram.proj and ve_shared.proj alone: all that the records' code could reach
+    kMatrices,     // and every matrix of attention and MLP: what their cards describe
+  };
+  Scope scope = Scope::kNone;
+  int64_t low = -32;             // #754's first version: -31
 };
 
 struct BuildOptions {
@@ -38,6 +52,7 @@ struct BuildOptions {
   HashEmbedConfig hash{};
   DType dtype = DType::kF32;
   bool logits_bf16 = false;      // kScore: logits rounded after the softcap (trap T4)
+  FakeQuantConfig fake_quant{};  // kTrain
 };
 
 struct ModelGraph {

@@ -1,0 +1,60 @@
+// A step of an optimiser as a compiled graph: bound buffers, single-value inputs, the gradient norm it leaves behind.
+//
+// Bites: the inputs are views of one value named "scalars", so that a step uploads once and can be captured and replayed.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "formats/check.h"
+#include "graph/builder.h"
+#include "graph/executor.h"
+#include "graph/plan.h"
+
+namespace sixteen {
+
+class StepProgram {
+ public:
+  StepProgram(Device* device, Graph graph, ValueId norm, const std::vector<std::pair<std::string, Buffer>>& bindings)
+      : device_(device), norm_(norm) {
+    const Plan plan = plan_memory(graph);
+    executor_ = device->compile(graph, plan, device->allocate(std::max<int64_t>(plan.arena_bytes, 1)));
+    for (const auto& [name, buffer] : bindings) {
+      const ValueId id = graph.find(name);
+      CHECK(buffer.bytes() >= graph.value(id).shape.numel() * sizeof(float));
+      executor_->bind(id, buffer.data());
+      buffers_.push_back(buffer);
+    }
+    const ValueId scalars = graph.find("scalars");
+    count_ = graph.value(scalars).shape.numel();
+    scalars_ = device->allocate(count_ * sizeof(float));
+    executor_->bind(scalars, scalars_.data());
+  }
+
+  double run(const std::vector<double>& scalars) {
+    CHECK(static_cast<int64_t>(scalars.size()) == count_);
+    const std::vector<float> values(scalars.begin(), scalars.end());
+    device_->upload(scalars_.data(), values.data(), values.size() * sizeof(float));
+    executor_->run();
+    float norm = 0;
+    device_->download(&norm, executor_->data(norm_), sizeof norm);
+    return norm;
+  }
+
+ private:
+  Device* device_;
+  ValueId norm_;
+  int64_t count_ = 0;
+  Buffer scalars_;
+  std::vector<Buffer> buffers_;  // kept alive
+  std::unique_ptr<Executor> executor_;
+};
+
+// A clip norm of 0 means none.
+inline double bound_or_none(double clip_norm) { return clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity(); }
+
+}  // namespace sixteen
