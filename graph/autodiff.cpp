@@ -123,6 +123,10 @@ void Autodiff::differentiate(const Node& node, ValueId dy) {
       return;
     case Op::kMatmul: return matmul(node, dy);
     case Op::kScale: return pass(in[0], dy, node.attrs.alpha, true);
+    case Op::kScaleBy: return emit(Op::kScaleByGrad, node.attrs, {in[0], in[1], dy}, {in[0]}, {in[1]});
+    case Op::kAddRow:
+      emit(Op::kAddRowGrad, node.attrs, {dy}, {}, {in[1]});
+      return pass(in[0], dy, 1, true);
     case Op::kAxpby:
       pass(in[1], dy, node.attrs.beta, false);
       return pass(in[0], dy, node.attrs.alpha, true);
@@ -133,12 +137,16 @@ void Autodiff::differentiate(const Node& node, ValueId dy) {
       return pass(in[0], dy, 1, true);
     case Op::kSkipGate:
       return emit(Op::kSkipGateGrad, node.attrs, {in[0], in[1], in[2], in[3], dy}, {in[0], in[1]}, {in[2], in[3]});
+    case Op::kSmear: return emit(Op::kSmearGrad, node.attrs, {in[0], in[1], dy}, {in[0]}, {in[1]});
     case Op::kLaneMix: {
       std::vector<ValueId> all = in;
       all.push_back(dy);
       return emit(Op::kLaneMixGrad, node.attrs, all, {in[0], in[1], in[2]}, {in[3], in[4], in[5], in[6], in[7]});
     }
     case Op::kLeakyReluSq: return emit(Op::kLeakyReluSqGrad, node.attrs, {in[0], dy}, {in[0]});
+    case Op::kFakeQuant: return pass(in[0], dy, 1, true);
+    case Op::kHeadGate:
+      return emit(Op::kHeadGateGrad, node.attrs, {in[0], in[1], in[2], dy}, {in[0], in[1]}, {in[2]});
     case Op::kHeadNorm:
       if (in.size() == 3) return emit(Op::kHeadNormGrad, node.attrs, {in[0], in[1], in[2], dy}, {in[0]});
       return emit(Op::kHeadNormGrad, node.attrs, {in[0], in[1], in[2], in[3], dy}, {in[0]}, {in[3]});
@@ -147,7 +155,8 @@ void Autodiff::differentiate(const Node& node, ValueId dy) {
       return emit(Op::kAttentionGrad, node.attrs, {in[0], in[1], in[2], node.out[0], node.out[1], dy}, {in[0], in[1], in[2]});
     case Op::kXsa: return emit(Op::kXsaGrad, node.attrs, {in[0], in[1], dy}, {in[0], in[1]});
     case Op::kSoftcap: return emit(Op::kSoftcapGrad, node.attrs, {in[0], dy}, {in[0]});
-    case Op::kEmbeddingGrad: case Op::kBigramHash: case Op::kTailRows: case Op::kFill: case Op::kScaleBy: case Op::kRmsNormGrad:
+    case Op::kEmbeddingGrad: case Op::kBigramHash: case Op::kTailRows: case Op::kFill: case Op::kScaleByGrad: case Op::kAddRowGrad:
+    case Op::kRmsNormGrad: case Op::kSmearGrad: case Op::kHeadGateGrad:
     case Op::kResidualMixGrad: case Op::kAddScaledGrad: case Op::kSkipGateGrad: case Op::kLaneMixGrad: case Op::kLeakyReluSqGrad:
     case Op::kHeadNormGrad: case Op::kAttentionGrad: case Op::kXsaGrad: case Op::kSoftcapGrad: case Op::kHeadNll:
     case Op::kHeadLoss: case Op::kSumSquares: case Op::kClipScale: case Op::kMuonDirection: case Op::kNewtonSchulz:

@@ -75,6 +75,13 @@ ValueId Builder::bigram_hash(ValueId ids, int64_t buckets, int64_t multiplier, i
   return index;
 }
 
+ValueId Builder::pair_hash(ValueId ids, int64_t buckets, int64_t seq) {
+  CHECK(graph_.values_[ids].dtype == DType::kI32 && buckets > 1 && seq > 0 && shape(ids).numel() % seq == 0);
+  const ValueId index = temp({shape(ids).numel()}, DType::kI32);
+  add_node(Op::kBigramHash, {.seq = seq, .buckets = buckets, .xor_pairs = true}, {ids}, {index});
+  return index;
+}
+
 ValueId Builder::tail_rows(ValueId x, int64_t seq, int64_t tail) {
   CHECK(shape(x).rank() == 2 && shape(x)[0] % seq == 0 && tail >= 1 && tail <= seq);
   const ValueId y = temp({shape(x)[0] / seq * tail, shape(x)[1]});
@@ -107,6 +114,13 @@ ValueId Builder::scale_by(ValueId x, ValueId s, double alpha) {
   CHECK(shape(s).numel() == 1);
   const ValueId y = temp(shape(x));
   add_node(Op::kScaleBy, {.alpha = alpha}, {x, s}, {y});
+  return y;
+}
+
+ValueId Builder::add_row(ValueId x, ValueId row) {
+  CHECK(shape(row).numel() == shape(x).last());
+  const ValueId y = temp(shape(x));
+  add_node(Op::kAddRow, {}, {x, row}, {y});
   return y;
 }
 
@@ -144,6 +158,13 @@ ValueId Builder::skip_gate(ValueId x, ValueId skip, ValueId w, ValueId gate) {
   return y;
 }
 
+ValueId Builder::smear(ValueId x, ValueId gate, int64_t seq) {
+  CHECK(shape(x).rank() == 2 && shape(x)[0] % seq == 0 && shape(gate).numel() == shape(x).last());
+  const ValueId y = temp(shape(x));
+  add_node(Op::kSmear, {.seq = seq}, {x, gate}, {y});
+  return y;
+}
+
 ValueId Builder::lane_mix(ValueId lane, ValueId a, ValueId f, ValueId sa, ValueId sf, ValueId r, ValueId pa, ValueId pf) {
   CHECK(shape(lane) == shape(a) && shape(lane) == shape(f));
   CHECK(shape(sa).numel() == shape(lane).last() && shape(sf).numel() == shape(lane).last());
@@ -156,6 +177,13 @@ ValueId Builder::lane_mix(ValueId lane, ValueId a, ValueId f, ValueId sa, ValueI
 ValueId Builder::leaky_relu_sq(ValueId h, double slope) {
   const ValueId y = temp(shape(h));
   add_node(Op::kLeakyReluSq, {.alpha = slope}, {h}, {y});
+  return y;
+}
+
+ValueId Builder::fake_quant(ValueId w, int64_t low) {
+  CHECK(shape(w).rank() == 2);
+  const ValueId y = temp(shape(w));
+  add_node(Op::kFakeQuant, {.alpha = static_cast<double>(low)}, {w}, {y});
   return y;
 }
 
@@ -188,6 +216,13 @@ ValueId Builder::xsa(ValueId y, ValueId v, int64_t heads, int64_t kv_heads) {
   CHECK(shape(y)[0] == shape(v)[0] && shape(y)[1] % heads == 0 && shape(v)[1] == shape(y)[1] / heads * kv_heads);
   const ValueId out = temp(shape(y));
   add_node(Op::kXsa, {.heads = heads, .kv_heads = kv_heads}, {y, v}, {out});
+  return out;
+}
+
+ValueId Builder::head_gate(ValueId y, ValueId z, ValueId bias, int64_t heads) {
+  CHECK(shape(y)[1] % heads == 0 && shape(z) == (Shape{shape(y)[0], heads}) && shape(bias).numel() == heads);
+  const ValueId out = temp(shape(y));
+  add_node(Op::kHeadGate, {.heads = heads}, {y, z, bias}, {out});
   return out;
 }
 

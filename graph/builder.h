@@ -42,22 +42,27 @@ class Builder {
   // Forward ops.
   ValueId embedding(ValueId ids, ValueId table);
   ValueId bigram_hash(ValueId ids, int64_t buckets, int64_t multiplier, int64_t seq, bool own_previous);
+  ValueId pair_hash(ValueId ids, int64_t buckets, int64_t seq);  // kBigramHash with xor_pairs
   ValueId tail_rows(ValueId x, int64_t seq, int64_t tail);
   ValueId matmul(ValueId a, ValueId b, bool ta, bool tb);
   ValueId linear(ValueId x, ValueId w) { return matmul(x, w, false, true); }  // x [R, in], w [out, in] -> [R, out]
   void add_gram(ValueId x, ValueId hessian);                                  // hessian (state) += x^T x
   ValueId scale(ValueId x, double alpha);
   ValueId scale_by(ValueId x, ValueId s, double alpha = 1);
+  ValueId add_row(ValueId x, ValueId row);
   ValueId axpby(ValueId x, ValueId y, double alpha, double beta);
   ValueId rms_norm(ValueId x, double eps, double alpha = 1);
   ValueId residual_mix(ValueId x, ValueId x0, ValueId mix);
   ValueId add_scaled(ValueId x, ValueId a, ValueId s);
   ValueId skip_gate(ValueId x, ValueId skip, ValueId w, ValueId gate);
+  ValueId smear(ValueId x, ValueId gate, int64_t seq);
   ValueId lane_mix(ValueId lane, ValueId a, ValueId f, ValueId sa, ValueId sf, ValueId r, ValueId pa, ValueId pf);
   ValueId leaky_relu_sq(ValueId h, double slope);
+  ValueId fake_quant(ValueId w, int64_t low);
   ValueId head_norm(ValueId x, ValueId cos, ValueId sin, ValueId gain /* or kNoValue */, int64_t heads, int64_t seq, double eps);
   ValueId attention(ValueId q, ValueId k, ValueId v, const AttentionShape& shape, double scale);
   ValueId xsa(ValueId y, ValueId v, int64_t heads, int64_t kv_heads);
+  ValueId head_gate(ValueId y, ValueId z, ValueId bias, int64_t heads);
   ValueId softcap(ValueId z, double cap);
   ValueId head_nll(ValueId x, ValueId table, ValueId targets, double cap, bool round_bf16 = false);
   // Forward and backward of the head in one: seeds backward() with {x, dx}. `table` needs no gradient of its own to be set;

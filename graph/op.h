@@ -21,7 +21,8 @@ enum class Op : uint8_t {
   // tokens
   kEmbedding,       // ids [R] i32, table [V, D]            -> y [R, D] = table[ids]
   kEmbeddingGrad,   // ids, dy                              -> dtable (state)
-  kBigramHash,      // ids [R] i32                          -> index [R] i32 = (previous * multiplier + id) mod buckets
+  kBigramHash,      // ids [R] i32                          -> index [R] i32 = (previous * multiplier + id) mod buckets;
+                    //    xor_pairs: (36313 id XOR 27191 previous) mod (buckets - 1), a window's first: buckets - 1
   kTailRows,        // x [windows*seq, D]                   -> y [windows*tail, D], the last `tail` rows of each window
   // dense
   kMatmul,          // a, b                                 -> op(a) op(b), transposed as ta, tb say
@@ -29,7 +30,10 @@ enum class Op : uint8_t {
   kFill,            // (none)                               -> y = alpha everywhere (also state: overwritten)
   kScale,           // x                                    -> y = alpha x
   kScaleBy,         // x, s [1]                             -> y = alpha s x
+  kScaleByGrad,     // x, s, dy                             -> dx, ds (state)
   kAxpby,           // x, y                                 -> alpha x + beta y
+  kAddRow,          // x [R, D], row [D]                    -> x + row
+  kAddRowGrad,      // dy                                   -> drow (state); dx is dy itself
   kRmsNorm,         // x [R, D]                             -> alpha x / sqrt(mean(x^2) + eps)
   kRmsNormGrad,     // x, dy                                -> dx
   kResidualMix,     // x, x0, mix [2, D]                    -> mix[0] x + mix[1] x0
@@ -38,10 +42,14 @@ enum class Op : uint8_t {
   kAddScaledGrad,   // a, s, dy                             -> da, ds (state); dx is dy itself
   kSkipGate,        // x, skip, w [D], gate [D]             -> g x + (1 - g) w skip, g = sigmoid(gate)
   kSkipGateGrad,    // x, skip, w, gate, dy                 -> dx, dskip, dw (state), dgate (state)
+  kSmear,           // x [R, D], gate [D]                   -> (1 - g) x_t + g x_(t-1), g = sigmoid(gate), x_(-1) = 0
+  kSmearGrad,       // x, gate, dy                          -> dx, dgate (state)
   kLaneMix,         // lane, a, f [R, D], sa, sf [D], r, pa, pf [1]  -> r lane + pa (sa a) + pf (sf f)
   kLaneMixGrad,     // lane, a, f, sa, sf, r, pa, pf, dy    -> dlane, da, df, dsa, dsf, dr, dpa, dpf (the last five state)
   kLeakyReluSq,     // h                                    -> h^2 for h > 0, (slope h)^2 otherwise; alpha = slope
   kLeakyReluSqGrad, // h, dy                                -> dh
+  kFakeQuant,       // w [N, K]                             -> w + (q - w), q = s clamp(round(w / s), alpha, 31),
+                    //    s = max(row's largest / 31, 1/31); the gradient passes through
   // attention
   kHeadNorm,        // x [R, heads*dh], cos, sin [>= seq, rope/2] (, gain [heads]) -> gain * rope(rms(x)) a head
   kHeadNormGrad,    // x, cos, sin (, gain), dy             -> dx (, dgain state)
@@ -49,6 +57,8 @@ enum class Op : uint8_t {
   kAttentionGrad,   // q, k, v, y, lse, dy                  -> dq, dk, dv (query_rows == seq only)
   kXsa,             // y [R, H*dh], v [R, Hk*dh]            -> y - (y . vhat) vhat, vhat = v / max(|v|, 1e-12)
   kXsaGrad,         // y, v, dz                             -> dy, dv
+  kHeadGate,        // y [R, H*dh], z [R, H], bias [H]      -> each head of y times sigmoid(z + bias)
+  kHeadGateGrad,    // y, z, bias, dout                     -> dy, dz, dbias (state)
   // head
   kSoftcap,         // z                                    -> cap tanh(z / cap); alpha = cap
   kSoftcapGrad,     // z, dy                                -> dz
@@ -81,9 +91,10 @@ struct Attrs {
   bool round_bf16 = false;   // kHeadNll: logits rounded after the softcap; optimisers: state and operands as the records round
   bool row_norm = false;     // kMuonDirection: rows of u divided by max(norm, 1e-7)
   int64_t heads = 0, kv_heads = 0;  // head ops
-  int64_t seq = 0;           // rows of a window
+  int64_t seq = 0;           // rows of a window: ops that look beyond their row, kBigramHash
   int64_t query_rows = 0;    // kAttention, kTailRows: the last rows of each window that are asked for
   int64_t buckets = 0, multiplier = 0;  // kBigramHash
+  bool xor_pairs = false;    // kBigramHash: the rule of #549 to #754
   bool own_previous = false; // kBigramHash: at a window's start the previous token is the token itself, not id 0
   int64_t steps = 0;         // kNewtonSchulz
 

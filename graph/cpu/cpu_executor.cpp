@@ -95,12 +95,19 @@ void CpuExecutor::run_node(const Node& node) {
     case Op::kEmbedding: return embedding<T>(pool, c.in<I>(0), c.in<T>(1), c.out<T>(0), c.in_shape(0).numel(), c.dim(1));
     case Op::kEmbeddingGrad: return embedding_grad<T>(pool, c.in<I>(0), c.in<T>(1), c.out<T>(0), c.rows(1), c.dim(1));
     case Op::kBigramHash:
+      if (a.xor_pairs) return pair_hash(c.in<I>(0), c.out<int32_t>(0), c.in_shape(0).numel(), a.seq, a.buckets);
       return bigram_hash(c.in<I>(0), c.out<int32_t>(0), c.in_shape(0).numel(), a.seq, a.buckets, a.multiplier, a.own_previous);
     case Op::kTailRows: return tail_rows<T>(pool, c.in<T>(0), c.out<T>(0), c.rows(0) / a.seq, a.seq, a.query_rows, c.dim(0));
     case Op::kMatmul: return run_matmul<T>(pool, c, a);
     case Op::kFill: return fill<T>(pool, c.out<T>(0), alpha, c.out_shape(0).numel());
     case Op::kScale: return scale<T>(pool, c.in<T>(0), nullptr, alpha, c.out<T>(0), c.adds(0), c.in_shape(0).numel());
     case Op::kScaleBy: return scale<T>(pool, c.in<T>(0), c.in<T>(1), alpha, c.out<T>(0), c.adds(0), c.in_shape(0).numel());
+    case Op::kScaleByGrad:
+      return scale_by_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), alpha, c.out<T>(0), c.adds(0), c.out<T>(1), c.rows(0),
+                              c.dim(0));
+    case Op::kAddRow: return add_row<T>(pool, c.in<T>(0), c.in<T>(1), c.out<T>(0), c.rows(0), c.dim(0));
+    case Op::kAddRowGrad: return add_row_grad<T>(pool, c.in<T>(0), c.out<T>(0), c.rows(0), c.dim(0));
+    case Op::kFakeQuant: return fake_quant<T>(pool, c.in<T>(0), c.out<T>(0), alpha, c.rows(0), c.dim(0));
     case Op::kAxpby: return axpby<T>(pool, c.in<T>(0), c.in<T>(1), alpha, beta, c.out<T>(0), c.in_shape(0).numel());
     case Op::kRmsNorm: return rms_norm<T>(pool, c.in<T>(0), c.out<T>(0), c.rows(0), c.dim(0), alpha, eps);
     case Op::kRmsNormGrad:
@@ -119,6 +126,10 @@ void CpuExecutor::run_node(const Node& node) {
     case Op::kSkipGateGrad:
       return skip_gate_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.in<T>(3), c.in<T>(4), c.out<T>(0), c.adds(0),
                                c.out<T>(1), c.adds(1), c.out<T>(2), c.out<T>(3), c.rows(0), c.dim(0));
+    case Op::kSmear: return smear<T>(pool, c.in<T>(0), c.in<T>(1), c.out<T>(0), c.rows(0), c.dim(0), a.seq);
+    case Op::kSmearGrad:
+      return smear_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0), c.adds(0), c.out<T>(1), c.rows(0), c.dim(0),
+                           a.seq);
     case Op::kLaneMix:
       return lane_mix<T>(pool,
                          {c.in<T>(0), c.in<T>(1), c.in<T>(2), c.in<T>(3), c.in<T>(4), c.in<T>(5), c.in<T>(6), c.in<T>(7)},
@@ -145,6 +156,11 @@ void CpuExecutor::run_node(const Node& node) {
     case Op::kXsaGrad:
       return xsa_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0), c.adds(0), c.out<T>(1), c.adds(1), c.rows(0), a.heads,
                          a.kv_heads, c.dim(0) / a.heads);
+    case Op::kHeadGate:
+      return head_gate<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0), c.rows(0), a.heads, c.dim(0) / a.heads);
+    case Op::kHeadGateGrad:
+      return head_gate_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.in<T>(3), c.out<T>(0), c.adds(0), c.out<T>(1),
+                               c.adds(1), c.out<T>(2), c.rows(0), a.heads, c.dim(0) / a.heads);
     case Op::kSoftcap: return softcap<T>(pool, c.in<T>(0), c.out<T>(0), alpha, c.in_shape(0).numel());
     case Op::kSoftcapGrad:
       return softcap_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.out<T>(0), c.adds(0), alpha, c.in_shape(0).numel());

@@ -23,12 +23,6 @@ T square_root(T x) {
   return max_lane(sqrt(Lanes<T>::all(x)));
 }
 
-template <class T>
-void put(Lanes<T> value, T* out, bool add, int64_t n) {
-  if (add) value = Lanes<T>::load(out, n) + value;
-  value.store(out, n);
-}
-
 // The rotation of position `row` mod seq.
 template <class T>
 struct Rotation {

@@ -19,14 +19,24 @@ template <class T>  // rows of one id are added in row order, so without atomics
 void embedding_grad(ThreadPool& pool, const int32_t* ids, const T* dy, T* dtable /*+=*/, int64_t rows, int64_t dim);
 void bigram_hash(const int32_t* ids, int32_t* index, int64_t rows, int64_t seq, int64_t buckets, int64_t multiplier,
                  bool own_previous);
+void pair_hash(const int32_t* ids, int32_t* index, int64_t rows, int64_t seq, int64_t buckets);  // Attrs::xor_pairs
 template <class T>
 void tail_rows(ThreadPool& pool, const T* x, T* y, int64_t windows, int64_t seq, int64_t tail, int64_t dim);
 
-// --- rows (kernels_rows.cpp, kernels_lanes.cpp)
+// --- rows (kernels_rows.cpp, kernels_lanes.cpp, kernels_gates.cpp)
 template <class T>
 void fill(ThreadPool& pool, T* y, T value, int64_t count);
 template <class T>  // y = alpha x (s: and times *s when not null)
 void scale(ThreadPool& pool, const T* x, const T* s, T alpha, T* y, bool add_y, int64_t count);
+template <class T>  // of y = alpha s x
+void scale_by_grad(ThreadPool& pool, const T* x, const T* s, const T* dy, T alpha, T* dx, bool add_dx, T* ds /*+=*/,
+                   int64_t rows, int64_t dim);
+template <class T>
+void add_row(ThreadPool& pool, const T* x, const T* row, T* y, int64_t rows, int64_t dim);
+template <class T>
+void add_row_grad(ThreadPool& pool, const T* dy, T* drow /*+=*/, int64_t rows, int64_t dim);
+template <class T>  // per row of w: see kFakeQuant
+void fake_quant(ThreadPool& pool, const T* w, T* y, T low, int64_t rows, int64_t dim);
 template <class T>
 void axpby(ThreadPool& pool, const T* x, const T* y, T alpha, T beta, T* out, int64_t count);
 template <class T>
@@ -48,6 +58,12 @@ void skip_gate(ThreadPool& pool, const T* x, const T* skip, const T* w, const T*
 template <class T>
 void skip_gate_grad(ThreadPool& pool, const T* x, const T* skip, const T* w, const T* gate, const T* dy, T* dx, bool add_dx,
                     T* dskip, bool add_dskip, T* dw /*+=*/, T* dgate /*+=*/, int64_t rows, int64_t dim);
+
+template <class T>
+void smear(ThreadPool& pool, const T* x, const T* gate, T* y, int64_t rows, int64_t dim, int64_t seq);
+template <class T>
+void smear_grad(ThreadPool& pool, const T* x, const T* gate, const T* dy, T* dx, bool add_dx, T* dgate /*+=*/, int64_t rows,
+                int64_t dim, int64_t seq);
 
 template <class T>
 struct LaneMix {  // y = r lane + pa (sa a) + pf (sf f); r, pa, pf are single values
@@ -92,6 +108,12 @@ void xsa(ThreadPool& pool, const T* y, const T* v, T* out, int64_t rows, int64_t
 template <class T>
 void xsa_grad(ThreadPool& pool, const T* y, const T* v, const T* dout, T* dy, bool add_dy, T* dv, bool add_dv, int64_t rows,
               int64_t heads, int64_t kv_heads, int64_t head_dim);
+
+template <class T>  // kernels_gates.cpp; z [rows, heads], bias [heads]
+void head_gate(ThreadPool& pool, const T* y, const T* z, const T* bias, T* out, int64_t rows, int64_t heads, int64_t head_dim);
+template <class T>
+void head_gate_grad(ThreadPool& pool, const T* y, const T* z, const T* bias, const T* dout, T* dy, bool add_dy, T* dz,
+                    bool add_dz, T* dbias /*+=*/, int64_t rows, int64_t heads, int64_t head_dim);
 
 // --- head (kernels_head.cpp)
 template <class T>

@@ -8,18 +8,6 @@
 
 namespace sixteen::cpu {
 
-namespace {
-
-// sigmoid(gate) [dim] in the calling thread's scratch.
-template <class T>
-const T* open_gate(ThreadPool& pool, const T* gate, int64_t dim) {
-  T* g = static_cast<T*>(pool.scratch(static_cast<size_t>(dim) * sizeof(T), kRowScratchSlot));
-  row_kernels<T>().sigmoid(gate, g, dim);
-  return g;
-}
-
-}  // namespace
-
 template <class T>
 void skip_gate(ThreadPool& pool, const T* x, const T* skip, const T* w, const T* gate, T* y, int64_t rows, int64_t dim) {
   const RowKernels<T>& kernels = row_kernels<T>();

@@ -47,6 +47,20 @@ void bigram_hash(const int32_t* ids, int32_t* index, int64_t rows, int64_t seq, 
   }
 }
 
+// As the originals: products and XOR in 32 bits, which wrap above ids of 59,138; the remainder is never negative.
+void pair_hash(const int32_t* ids, int32_t* index, int64_t rows, int64_t seq, int64_t buckets) {
+  const int64_t modulus = buckets - 1;
+  for (int64_t row = 0; row < rows; ++row) {
+    if (row % seq == 0) {
+      index[row] = static_cast<int32_t>(modulus);
+      continue;
+    }
+    const uint32_t mixed = 36313u * static_cast<uint32_t>(ids[row]) ^ 27191u * static_cast<uint32_t>(ids[row - 1]);
+    const int64_t remainder = int64_t{static_cast<int32_t>(mixed)} % modulus;
+    index[row] = static_cast<int32_t>(remainder < 0 ? remainder + modulus : remainder);
+  }
+}
+
 template <class T>
 void tail_rows(ThreadPool& pool, const T* x, T* y, int64_t windows, int64_t seq, int64_t tail, int64_t dim) {
   pool.parallel_for(windows, row_grain(tail * dim), [&](int64_t begin, int64_t end) {
@@ -70,6 +84,44 @@ void scale(ThreadPool& pool, const T* x, const T* s, T alpha, T* y, bool add_y, 
   const T factor = s != nullptr ? alpha * *s : alpha;
   pool.parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
     kernels.scale(x + begin, factor, y + begin, add_y, end - begin);
+  });
+}
+
+template <class T>
+void scale_by_grad(ThreadPool& pool, const T* x, const T* s, const T* dy, T alpha, T* dx, bool add_dx, T* ds, int64_t rows,
+                   int64_t dim) {
+  const RowKernels<T>& kernels = row_kernels<T>();
+  const T* sums = sum_over_rows<T>(pool, rows, dim, [&](int64_t begin, int64_t end, T* own) {
+    const int64_t at = begin * dim;
+    kernels.scale_by_grad(x + at, alpha * *s, dy + at, dx + at, add_dx, own, end - begin, dim);
+  });
+  double total = 0;  // double: many terms of both signs
+  for (int64_t i = 0; i < dim; ++i) total += sums[i];
+  *ds += static_cast<T>(double(alpha) * total);
+}
+
+template <class T>
+void add_row(ThreadPool& pool, const T* x, const T* row, T* y, int64_t rows, int64_t dim) {
+  const RowKernels<T>& kernels = row_kernels<T>();
+  pool.parallel_for(rows, row_grain(dim), [&](int64_t begin, int64_t end) {
+    kernels.add_row(x + begin * dim, row, y + begin * dim, end - begin, dim);
+  });
+}
+
+template <class T>
+void add_row_grad(ThreadPool& pool, const T* dy, T* drow, int64_t rows, int64_t dim) {
+  const RowKernels<T>& kernels = row_kernels<T>();
+  const T* sums = sum_over_rows<T>(pool, rows, dim, [&](int64_t begin, int64_t end, T* own) {
+    kernels.add_rows(dy + begin * dim, own, end - begin, dim);
+  });
+  for (int64_t i = 0; i < dim; ++i) drow[i] += sums[i];
+}
+
+template <class T>
+void fake_quant(ThreadPool& pool, const T* w, T* y, T low, int64_t rows, int64_t dim) {
+  const RowKernels<T>& kernels = row_kernels<T>();
+  pool.parallel_for(rows, row_grain(dim), [&](int64_t begin, int64_t end) {
+    kernels.fake_quant(w + begin * dim, y + begin * dim, low, end - begin, dim);
   });
 }
 
@@ -162,6 +214,10 @@ void add_scaled_grad(ThreadPool& pool, const T* a, const T* s, const T* dy, T* d
   template void tail_rows(ThreadPool&, const T*, T*, int64_t, int64_t, int64_t, int64_t);                                 \
   template void fill(ThreadPool&, T*, T, int64_t);                                                                        \
   template void scale(ThreadPool&, const T*, const T*, T, T*, bool, int64_t);                                             \
+  template void scale_by_grad(ThreadPool&, const T*, const T*, const T*, T, T*, bool, T*, int64_t, int64_t);              \
+  template void add_row(ThreadPool&, const T*, const T*, T*, int64_t, int64_t);                                           \
+  template void add_row_grad(ThreadPool&, const T*, T*, int64_t, int64_t);                                                \
+  template void fake_quant(ThreadPool&, const T*, T*, T, int64_t, int64_t);                                               \
   template void axpby(ThreadPool&, const T*, const T*, T, T, T*, int64_t);                                                \
   template void leaky_relu_sq(ThreadPool&, const T*, T*, T, int64_t);                                                     \
   template void leaky_relu_sq_grad(ThreadPool&, const T*, const T*, T*, bool, T, int64_t);                                \

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "graph/cpu/row_kernels.h"
 #include "graph/cpu/threads.h"
 
 namespace sixteen::cpu {
@@ -38,6 +39,14 @@ const T* sum_over_rows(ThreadPool& pool, int64_t rows, int64_t width, const Body
     }
   });
   return sums;
+}
+
+// sigmoid(gate) [dim] in the calling thread's scratch.
+template <class T>
+const T* open_gate(ThreadPool& pool, const T* gate, int64_t dim) {
+  T* g = static_cast<T*>(pool.scratch(static_cast<size_t>(dim) * sizeof(T), kRowScratchSlot));
+  row_kernels<T>().sigmoid(gate, g, dim);
+  return g;
 }
 
 }  // namespace sixteen::cpu

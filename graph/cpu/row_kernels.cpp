@@ -10,20 +10,53 @@ namespace sixteen::cpu::SIXTEEN_ISA {
 namespace {
 
 template <class T>
-void put(Lanes<T> value, T* out, bool add, int64_t n) {
-  if (add) value = Lanes<T>::load(out, n) + value;
-  value.store(out, n);
-}
-
-template <class T>
-void accumulate(Lanes<T> value, T* sums, int64_t n) {
-  (Lanes<T>::load(sums, n) + value).store(sums, n);
-}
-
-template <class T>
 void scale(const T* x, T factor, T* y, bool add, int64_t count) {
   const Lanes<T> f = Lanes<T>::all(factor);
   each_lanes(count, [&](int64_t i, int64_t n) { put(f * Lanes<T>::load(x + i, n), y + i, add, n); });
+}
+
+template <class T>
+void scale_by_grad(const T* x, T factor, const T* dy, T* dx, bool add, T* sums, int64_t rows, int64_t dim) {
+  const Lanes<T> f = Lanes<T>::all(factor);
+  for (int64_t row = 0; row < rows; ++row, x += dim, dy += dim, dx += dim) {
+    each_lanes(dim, [&](int64_t i, int64_t n) {
+      const Lanes<T> g = Lanes<T>::load(dy + i, n);
+      accumulate(g * Lanes<T>::load(x + i, n), sums + i, n);
+      put(f * g, dx + i, add, n);
+    });
+  }
+}
+
+template <class T>
+void add_row(const T* x, const T* row, T* y, int64_t rows, int64_t dim) {
+  for (int64_t r = 0; r < rows; ++r, x += dim, y += dim) {
+    each_lanes(dim, [&](int64_t i, int64_t n) { (Lanes<T>::load(x + i, n) + Lanes<T>::load(row + i, n)).store(y + i, n); });
+  }
+}
+
+template <class T>
+void add_rows(const T* dy, T* sums, int64_t rows, int64_t dim) {
+  for (int64_t r = 0; r < rows; ++r, dy += dim) {
+    each_lanes(dim, [&](int64_t i, int64_t n) { accumulate(Lanes<T>::load(dy + i, n), sums + i, n); });
+  }
+}
+
+// Adding and taking away 1.5 * 2^23 (fp64: 2^52) rounds numbers as small as codes to the nearest integer, ties to even.
+template <class T>
+void fake_quant(const T* w, T* y, T low, int64_t rows, int64_t dim) {
+  const Lanes<T> magic = Lanes<T>::all(sizeof(T) == 4 ? T(12582912) : T(6755399441055744));
+  const Lanes<T> lowest = Lanes<T>::all(low), highest = Lanes<T>::all(T(31));
+  for (int64_t row = 0; row < rows; ++row, w += dim, y += dim) {
+    Lanes<T> most = Lanes<T>::zero();
+    each_lanes(dim, [&](int64_t i, int64_t n) { most = max(most, abs(Lanes<T>::load(w + i, n))); });
+    const T largest = max_lane(most) / T(31), floor = T(1) / T(31);
+    const Lanes<T> step = Lanes<T>::all(largest > floor ? largest : floor);
+    each_lanes(dim, [&](int64_t i, int64_t n) {
+      const Lanes<T> x = Lanes<T>::load(w + i, n);
+      const Lanes<T> code = min(max((x / step + magic) - magic, lowest), highest);
+      (x + (code * step - x)).store(y + i, n);
+    });
+  }
 }
 
 template <class T>
@@ -200,7 +233,8 @@ void lane_mix_grad(const LaneMix<T>& in, const T* dy, const LaneMixGrad<T>& out,
 
 template <class T>
 constexpr RowKernels<T> kTable = {
-    scale<T>,        axpby<T>,           leaky_relu_sq<T>, leaky_relu_sq_grad<T>, rms_norm<T>,  rms_norm_grad<T>,
+    scale<T>,        scale_by_grad<T>,   add_row<T>,       add_rows<T>,           fake_quant<T>,
+    axpby<T>,        leaky_relu_sq<T>, leaky_relu_sq_grad<T>, rms_norm<T>,  rms_norm_grad<T>,
     residual_mix<T>, residual_mix_grad<T>, add_scaled<T>,  add_scaled_grad<T>,    sigmoid_all<T>, skip_gate<T>,
     skip_gate_grad<T>, lane_mix<T>,      lane_mix_grad<T>,
 };

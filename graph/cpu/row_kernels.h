@@ -19,6 +19,11 @@ template <class T>
 struct RowKernels {
   // elements
   void (*scale)(const T* x, T factor, T* y, bool add, int64_t count);  // y = factor x
+  void (*scale_by_grad)(const T* x, T factor, const T* dy, T* dx, bool add, T* sums /* [dim]: x dy */, int64_t rows,
+                        int64_t dim);
+  void (*add_row)(const T* x, const T* row, T* y, int64_t rows, int64_t dim);
+  void (*add_rows)(const T* dy, T* sums /* [dim] */, int64_t rows, int64_t dim);
+  void (*fake_quant)(const T* w, T* y, T low, int64_t rows, int64_t dim);
   void (*axpby)(const T* x, const T* y, T alpha, T beta, T* out, int64_t count);
   void (*leaky_relu_sq)(const T* h, T* y, T slope, int64_t count);
   void (*leaky_relu_sq_grad)(const T* h, const T* dy, T* dh, bool add, T slope, int64_t count);

@@ -23,6 +23,11 @@ void add_token_cases(std::vector<OpCase>& t) {
   };
   t.push_back({"bigram_hash_zero", 4, hash(16384, false)});
   t.push_back({"bigram_hash_own", 4, hash(1000, true)});
+  const auto pairs = [](int64_t buckets) {
+    return [=](C& c) { c.output(c.b.pair_hash(c.ids("ids", 6, 8192), buckets, 6), false); };
+  };
+  t.push_back({"bigram_hash_pairs", 4, pairs(2048)});
+  t.push_back({"bigram_hash_pairs_small", 4, pairs(64)});
   t.push_back({"tail_rows", 5, [](C& c) { c.output(c.b.tail_rows(c.given_rows("x", 7, 19), 7, 3), false); }});
 }
 
@@ -54,6 +59,9 @@ void add_dense_cases(std::vector<OpCase>& t) {
 
 void add_row_cases(std::vector<OpCase>& t) {
   t.push_back({"scale", 300, [](C& c) { c.output(c.b.scale(c.rows("x", 1, 75), -0.7), true); }});
+  t.push_back({"scale_by_weight", 300, [](C& c) {
+                 c.output(c.b.scale_by(c.rows("x", 1, 75), c.weight("s", {1}), 1.7), true);
+               }, 1e-5});  // ds: a sum of 22,500 terms of both signs
   t.push_back({"scale_by", 300, [](C& c) {
                  c.output(c.b.scale_by(c.given_rows("x", 1, 75), c.constant("s", {1}, 0.3, 0.4), 1.7), false);
                }});
@@ -79,6 +87,12 @@ void add_row_cases(std::vector<OpCase>& t) {
                    c.output(c.b.skip_gate(c.rows("x", 1, d), c.rows("skip", 1, d), c.weight("w", {d}), c.weight("gate", {d})),
                             true);
                  }});
+    t.push_back({"add_row" + suffix, rows, [=](C& c) {
+                   c.output(c.b.add_row(c.rows("x", 1, d), c.weight("row", {d})), true);
+                 }});
+    t.push_back({"smear" + suffix, rows, [=](C& c) {
+                   c.output(c.b.smear(c.rows("x", 3, d), c.weight("gate", {d}), 3), true);
+                 }});
     t.push_back({"lane_mix" + suffix, rows, [=](C& c) {
                    c.output(c.b.lane_mix(c.rows("lane", 1, d), c.rows("a", 1, d), c.rows("f", 1, d), c.weight("sa", {d}),
                                          c.weight("sf", {d}), c.weight("r", {1}), c.weight("pa", {1}), c.weight("pf", {1})),
@@ -90,6 +104,11 @@ void add_row_cases(std::vector<OpCase>& t) {
                  const ValueId x = c.rows("x", 1, 21);
                  c.output(c.b.residual_mix(x, x, c.weight("mix", {2, 21})), true);
                }});
+  const auto fake_quant = [](int64_t rows, int64_t cols, double bound) {
+    return [=](C& c) { c.whole(c.b.fake_quant(c.constant("w", {rows, cols}, -bound, bound), -32), false); };
+  };
+  t.push_back({"fake_quant_floor", 1, fake_quant(9, 33, 0.9)});  // every step is 1/31
+  t.push_back({"fake_quant_wide", 1, fake_quant(150, 130, 4)});
   t.push_back({"fill", 1, [](C& c) { c.b.fill(c.state("y", {37}), -2.5); }});
 }
 
@@ -126,6 +145,13 @@ void add_attention_cases(std::vector<OpCase>& t) {
   t.push_back({"attention_tiles", 2, attention({4, 2, 131, 131}, 8, true), 1e-5});
   t.push_back({"attention_model", 1, attention({4, 2, 70, 70}, 64, true), 1e-5});
   t.push_back({"attention_tail", 3, attention({4, 2, 130, 3}, 16, false)});
+  const auto head_gate = [](int64_t heads, int64_t head_dim) {
+    return [=](C& c) {
+      c.output(c.b.head_gate(c.rows("y", 1, heads * head_dim), c.rows("z", 1, heads), c.weight("bias", {heads}), heads), true);
+    };
+  };
+  t.push_back({"head_gate_odd", 7, head_gate(3, 10)});
+  t.push_back({"head_gate_model", 150, head_gate(8, 64)});
   const auto xsa = [](int64_t heads, int64_t kv_heads, int64_t head_dim) {
     return [=](C& c) {
       c.output(c.b.xsa(c.rows("y", 1, heads * head_dim), c.rows("v", 1, kv_heads * head_dim), heads, kv_heads), true);

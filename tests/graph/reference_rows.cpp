@@ -1,4 +1,5 @@
 // The reference interpreter's tokens, rows and optimisers (reference.h).
+#include <algorithm>
 #include <cmath>
 
 #include "tests/graph/reference_ops.h"
@@ -27,6 +28,20 @@ void bigram_hash(const ReferenceCall& c) {
   c.write(0, index);
 }
 
+void pair_hash(const ReferenceCall& c) {  // ids below 59,139, so that nothing wraps
+  const Attrs& a = c.node.attrs;
+  Numbers index;
+  for (size_t i = 0; i < c.in(0).size(); ++i) {
+    if (i % static_cast<size_t>(a.seq) == 0) {
+      index.push_back(static_cast<double>(a.buckets - 1));
+      continue;
+    }
+    const int64_t id = static_cast<int64_t>(c.in(0)[i]), previous = static_cast<int64_t>(c.in(0)[i - 1]);
+    index.push_back(static_cast<double>((36313 * id ^ 27191 * previous) % (a.buckets - 1)));
+  }
+  c.write(0, index);
+}
+
 void tail_rows(const ReferenceCall& c) {
   const Attrs& a = c.node.attrs;
   const int64_t dim = c.in_shape(0)[1];
@@ -45,6 +60,21 @@ void rms_norm(const ReferenceCall& c) {
     double squares = 0;
     for (int64_t d = 0; d < dim; ++d) squares += y[row * dim + d] * y[row * dim + d];
     for (int64_t d = 0; d < dim; ++d) y[row * dim + d] *= a.alpha / std::sqrt(squares / static_cast<double>(dim) + a.eps);
+  }
+  c.write(0, y);
+}
+
+void fake_quant(const ReferenceCall& c) {
+  const int64_t dim = c.in_shape(0).last();
+  Numbers y = c.in(0);
+  for (int64_t row = 0; row < c.in_shape(0).rows(); ++row) {
+    double largest = 1;
+    for (int64_t d = 0; d < dim; ++d) largest = std::max(largest, std::abs(y[row * dim + d]));
+    const double step = largest / 31;
+    for (int64_t d = 0; d < dim; ++d) {
+      double& w = y[row * dim + d];
+      w += step * std::clamp(std::nearbyint(w / step), c.node.attrs.alpha, 31.0) - w;
+    }
   }
   c.write(0, y);
 }
@@ -210,11 +240,26 @@ bool reference_row_op(const ReferenceCall& c) {
   const auto in = [&](int i) -> const Numbers& { return c.in(i); };
   switch (c.node.op) {
     case Op::kEmbedding: embedding(c); return true;
-    case Op::kBigramHash: bigram_hash(c); return true;
+    case Op::kBigramHash: a.xor_pairs ? pair_hash(c) : bigram_hash(c); return true;
     case Op::kTailRows: tail_rows(c); return true;
     case Op::kFill: c.write(0, Numbers(static_cast<size_t>(c.out_shape(0).numel()), a.alpha), true); return true;
     case Op::kScale: each(c, [&](int64_t i, int64_t) { return a.alpha * in(0)[i]; }); return true;
     case Op::kScaleBy: each(c, [&](int64_t i, int64_t) { return a.alpha * in(1)[0] * in(0)[i]; }); return true;
+    case Op::kAddRow: each(c, [&](int64_t i, int64_t d) { return in(0)[i] + in(1)[d]; }); return true;
+    case Op::kSmear: {
+      const int64_t dim = c.in_shape(0).last();
+      each(c, [&](int64_t i, int64_t d) {
+        const double g = sigmoid(in(1)[d]), before = i / dim % a.seq == 0 ? 0 : in(0)[i - dim];
+        return (1 - g) * in(0)[i] + g * before;
+      });
+      return true;
+    }
+    case Op::kHeadGate: {
+      const int64_t dim = c.in_shape(0).last() / a.heads;
+      each(c, [&](int64_t i, int64_t d) { return in(0)[i] * sigmoid(in(1)[i / dim] + in(2)[d / dim]); });
+      return true;
+    }
+    case Op::kFakeQuant: fake_quant(c); return true;
     case Op::kAxpby: each(c, [&](int64_t i, int64_t) { return a.alpha * in(0)[i] + a.beta * in(1)[i]; }); return true;
     case Op::kRmsNorm: rms_norm(c); return true;
     case Op::kResidualMix: {
