@@ -102,6 +102,19 @@ void fill_tensor(const std::map<std::string, Bytes>& streams, std::map<std::stri
   check_values(*tensor);
 }
 
+void fill_plain(const PackedTensor& tensor, std::vector<float>* values) {
+  CHECK(tensor.plain.size() == values->size() * dtype_bytes(tensor.plain_dtype));
+  if (tensor.plain_dtype == DType::kF32) {
+    std::memcpy(values->data(), tensor.plain.data(), tensor.plain.size());
+    return;
+  }
+  for (size_t i = 0; i < values->size(); ++i) {
+    uint16_t half = 0;
+    std::memcpy(&half, tensor.plain.data() + 2 * i, 2);
+    (*values)[i] = tensor.plain_dtype == DType::kF16 ? f16_to_float(half) : bf16_to_float(half);
+  }
+}
+
 }  // namespace
 
 int64_t PackedTensor::numel() const {
@@ -113,23 +126,17 @@ int64_t PackedTensor::numel() const {
 std::vector<float> PackedTensor::dequantise() const {
   std::vector<float> values(static_cast<size_t>(numel()));
   if (bits == 0) {
-    CHECK(plain.size() == values.size() * dtype_bytes(plain_dtype));
-    for (size_t i = 0; i < values.size(); ++i) {
-      uint16_t half = 0;
-      if (plain_dtype == DType::kF32) {
-        std::memcpy(&values[i], plain.data() + 4 * i, 4);
-        continue;
-      }
-      std::memcpy(&half, plain.data() + 2 * i, 2);
-      values[i] = plain_dtype == DType::kF16 ? f16_to_float(half) : bf16_to_float(half);
+    fill_plain(*this, &values);
+  } else {
+    CHECK(codes.size() == values.size() && scales.size() == static_cast<size_t>(rows()));
+    const size_t cols = values.size() / scales.size();
+    for (size_t row = 0; row < scales.size(); ++row) {
+      const float scale = f16_to_float(scales[row]);
+      for (size_t i = row * cols; i < (row + 1) * cols; ++i) values[i] = static_cast<float>(codes[i]) * scale;
     }
-    return values;
   }
-  CHECK(codes.size() == values.size() && scales.size() == static_cast<size_t>(rows()));
-  const size_t cols = values.size() / scales.size();
-  for (size_t row = 0; row < scales.size(); ++row) {
-    const float scale = f16_to_float(scales[row]);
-    for (size_t i = row * cols; i < (row + 1) * cols; ++i) values[i] = static_cast<float>(codes[i]) * scale;
+  if (round_bf16) {
+    for (float& value : values) value = round_to_bf16(value);
   }
   return values;
 }

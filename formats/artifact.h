@@ -1,9 +1,10 @@
 // The .s16 artifact: a packed model in one file. docs/FORMATS.md gives it byte by byte; in short
 //   "S16A" | u32 version | header (JSON: model config, tensor index, streams) | coded streams | SHA-256 of all before it.
-// Each tensor is codes (int, `bits` wide in value, one int8 each) with one fp16 scale a row, or plain fp16 / fp32 / bf16.
+// Each tensor is codes (int, `bits` wide in value, one int8 each) with one fp16 scale a row, or plain fp16 / fp32 / bf16;
+// either may be marked as a table whose values count only after rounding to bf16, as some records load theirs.
 // Tensors' bytes are concatenated into streams by class (codes, scales, plain), shuffled and coded one by one.
 //
-// Bites: a quantised value is float(code) * float(scale), exactly, in fp32. Codes lie within +-(2^(bits-1) - 1). The reader
+// Bites: a quantised value is float(code) * float(scale), exactly, in fp32 (then round_bf16). Codes lie within +-(2^(bits-1) - 1). The reader
 // verifies the hash first, then every length; an index with holes, overlaps or leftovers is refused.
 #pragma once
 
@@ -27,6 +28,7 @@ struct PackedTensor {
   std::vector<uint16_t> scales;   // fp16 [rows]
   DType plain_dtype = DType::kF16;
   Bytes plain;                    // numel * dtype_bytes(plain_dtype)
+  bool round_bf16 = false;        // values are rounded to bf16 last; codes and F16 only
 
   int64_t numel() const;
   int64_t rows() const { return shape.empty() ? 1 : shape[0]; }

@@ -15,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxRank = 8;
+constexpr std::string_view kRoundedSuffix = ":BF16";  // of the kind of a tensor with round_bf16
 
 // numel of a valid shape: 1 to 8 dimensions of at least 1 (plain tensors: also a scalar), product within the size limit.
 uint64_t checked_numel(const PackedTensor& tensor, const std::string& what) {
@@ -40,6 +41,9 @@ void check_kind(const PackedTensor& tensor, const std::string& what) {
   if (tensor.bits == 0 && dtype != DType::kF16 && dtype != DType::kF32 && dtype != DType::kBF16) {
     fail(what, ": plain values are F16, F32 or BF16, found ", dtype_name(dtype));
   }
+  if (tensor.round_bf16 && tensor.bits == 0 && dtype != DType::kF16) {
+    fail(what, ": codes and F16 can be marked for rounding to bf16, found ", dtype_name(dtype));
+  }
 }
 
 // Refuses what nlohmann would convert (4.5, true); a value that wraps is caught by the comparison with canonical text.
@@ -49,14 +53,31 @@ Integer take_integer(const json& value) {
   return value.get<Integer>();
 }
 
-// [name, bits or dtype, shape...]
-json print_tensor(const PackedTensor& tensor) {
-  json entry = json::array({tensor.name});
-  if (tensor.bits > 0) {
-    entry.push_back(tensor.bits);
-  } else {
-    entry.push_back(dtype_name(tensor.plain_dtype));
+// 6, "F16", "6:BF16", "F16:BF16"
+json print_kind(const PackedTensor& tensor) {
+  if (tensor.bits > 0 && !tensor.round_bf16) return tensor.bits;
+  std::string kind = tensor.bits > 0 ? std::to_string(tensor.bits) : std::string(dtype_name(tensor.plain_dtype));
+  return tensor.round_bf16 ? kind.append(kRoundedSuffix) : kind;
+}
+
+void parse_kind(const json& entry, PackedTensor* tensor) {
+  if (!entry.is_string()) {
+    tensor->bits = take_integer<int>(entry);
+    return;
   }
+  std::string kind = entry.get<std::string>();
+  tensor->round_bf16 = kind.ends_with(kRoundedSuffix);
+  if (tensor->round_bf16) kind.resize(kind.size() - kRoundedSuffix.size());
+  if (tensor->round_bf16 && kind.size() == 1 && kind[0] >= '2' && kind[0] <= '8') {
+    tensor->bits = kind[0] - '0';
+  } else if (!parse_dtype(kind, &tensor->plain_dtype)) {
+    fail("unknown dtype ", print_json(entry));
+  }
+}
+
+// [name, kind, shape...]
+json print_tensor(const PackedTensor& tensor) {
+  json entry = json::array({tensor.name, print_kind(tensor)});
   for (const int64_t dim : tensor.shape) entry.push_back(dim);
   return entry;
 }
@@ -65,12 +86,7 @@ json print_tensor(const PackedTensor& tensor) {
 PackedTensor parse_tensor(const json& entry) {
   PackedTensor tensor;
   tensor.name = entry.at(0).get<std::string>();
-  const json& kind = entry.at(1);
-  if (!kind.is_string()) {
-    tensor.bits = take_integer<int>(kind);
-  } else if (!parse_dtype(kind.get<std::string>(), &tensor.plain_dtype)) {
-    fail("unknown dtype ", print_json(kind));
-  }
+  parse_kind(entry.at(1), &tensor);
   for (size_t i = 2; i < entry.size(); ++i) tensor.shape.push_back(take_integer<int64_t>(entry.at(i)));
   return tensor;
 }

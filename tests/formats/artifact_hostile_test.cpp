@@ -73,6 +73,12 @@ TEST(ArtifactHostile, ShapesAndKindsAreSane) {
   tensor("expected 2 to 8 bits", R"(["w",-6,2,3])");
   tensor("F16, F32 or BF16", R"(["w","I8",2,3])");
   tensor("unknown dtype", R"(["w","F99",2,3])");
+  for (const char* kind : {"6", "1:BF16", "9:BF16", "06:BF16", "6:F16", ":BF16", "F16:BF16:BF16"}) {
+    tensor("unknown dtype", R"(["w",")" + std::string(kind) + R"(",2,3])");
+  }
+  tensor("codes and F16 can be marked", R"(["w","F32:BF16",2,3])");
+  tensor("codes and F16 can be marked", R"(["w","BF16:BF16",2,3])");
+  tensor("F16, F32 or BF16", R"(["w","I8:BF16",2,3])");
   tensor("1 to 8 dimensions", R"(["w",6])");
   tensor("0 to 8 dimensions", R"(["w","F16",1,1,1,1,1,1,1,1,1])");
   tensor("dimension of 0", R"(["w",6,2,0])");

@@ -68,6 +68,7 @@ void expect_equal(const Artifact& a, const Artifact& b) {
     EXPECT_EQ(x.scales, y.scales);
     EXPECT_EQ(x.plain, y.plain);
     EXPECT_TRUE(x.bits > 0 || x.plain_dtype == y.plain_dtype);
+    EXPECT_EQ(x.round_bf16, y.round_bf16);
   }
 }
 
@@ -123,6 +124,33 @@ TEST(Artifact, ValuesAreCodeTimesScaleExactly) {
   EXPECT_EQ(plain("b", {1}, DType::kBF16, testing::from_hex("00 bf")).dequantise(), std::vector<float>{-0.5f});
   const PackedTensor odd = packed("o", {1, 1}, 8, {113}, {0.0123f});
   EXPECT_EQ(odd.dequantise()[0], 113.0f * f16_to_float(float_to_f16(0.0123f)));
+}
+
+// Tables that a record holds in bf16: marked in the header, rounded after the product, equal to what bf16 can hold.
+TEST(Artifact, MarkedTablesAreRoundedToBf16) {
+  Artifact artifact = sample();
+  artifact.tensors[1] = packed("e", {1, 3}, 8, {113, -113, 1}, {0.0123f});
+  artifact.tensors[2].plain = testing::from_hex("01 3c  ff c3");  // 1 + 2^-10, -(4 - 2^-9)
+  for (const size_t i : {0, 1, 2}) artifact.tensors[i].round_bf16 = true;
+  const Bytes file = serialise_artifact(&artifact, {}, kStored);
+  uint64_t sizes[2] = {};
+  std::memcpy(sizes, file.data() + 8, sizeof sizes);
+  const Bytes header = decode(Codec::kBrotli, std::span(file).subspan(24, sizes[0]), sizes[1], "header");
+  const std::string text(reinterpret_cast<const char*>(header.data()), header.size());
+  EXPECT_NE(text.find(R"([["w","6:BF16",2,3],["e","8:BF16",1,3],["g","F16:BF16",2],["s","F32"]])"), std::string::npos)
+      << text;
+  const Artifact read = parse_artifact(file, "x.s16");
+  expect_equal(read, artifact);
+  EXPECT_EQ(read.tensors[0].dequantise(), sample().tensors[0].dequantise());  // bf16 holds these
+  EXPECT_EQ(read.tensors[2].dequantise(), (std::vector<float>{1, -4}));
+  for (size_t i = 0; i < 3; ++i) {
+    const float product = static_cast<float>(artifact.tensors[1].codes[i]) * f16_to_float(artifact.tensors[1].scales[0]);
+    EXPECT_EQ(read.tensors[1].dequantise()[i], round_to_bf16(product)) << i;
+    EXPECT_NE(read.tensors[1].dequantise()[i], product) << i;
+  }
+  artifact.tensors[3].round_bf16 = true;
+  expect_error("codes and F16 can be marked for rounding to bf16, found F32",
+               [&] { serialise_artifact(&artifact, {}, kStored); });
 }
 
 // A model of every width and dtype through every codec and stride.
