@@ -76,7 +76,7 @@ class Builder {
   std::pair<ValueId, ValueId> clip_scale(ValueId sum_squares, double max_norm);  // coefficient, norm
   ValueId muon_direction(ValueId g, ValueId buffer, ValueId coefficient, ValueId momentum, bool row_norm, bool round_bf16);
   ValueId newton_schulz(ValueId u, int64_t steps, bool round_bf16);
-  void muon_apply(ValueId w, ValueId u, ValueId lr, double weight_decay, double factor);
+  void muon_apply(ValueId w, ValueId u, ValueId lr, double weight_decay, double factor, bool round_bf16 = false);
   struct AdamW {
     double beta1, beta2, eps, weight_decay;
     bool round_bf16;

@@ -41,9 +41,9 @@ ValueId Builder::newton_schulz(ValueId u, int64_t steps, bool round_bf16) {
   return out;
 }
 
-void Builder::muon_apply(ValueId w, ValueId u, ValueId lr, double weight_decay, double factor) {
+void Builder::muon_apply(ValueId w, ValueId u, ValueId lr, double weight_decay, double factor, bool round_bf16) {
   CHECK(shape(w).numel() == shape(u).numel());
-  add_node(Op::kMuonApply, {.alpha = factor, .weight_decay = weight_decay}, {u, lr}, {w});
+  add_node(Op::kMuonApply, {.alpha = factor, .weight_decay = weight_decay, .round_bf16 = round_bf16}, {u, lr}, {w});
 }
 
 void Builder::adamw(ValueId p, ValueId g, ValueId m, ValueId v, ValueId coefficient, ValueId lr, ValueId bias1, ValueId bias2,

@@ -1,6 +1,7 @@
 // Norm, attention and MLP of one layer.
 #include "model/block.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "formats/check.h"
@@ -38,26 +39,65 @@ ValueId Blocks::normalised_heads(ValueId x, ValueId gain, int64_t heads, int64_t
   return b_.head_norm(x, b_.view(cos_, first, table), b_.view(sin_, first, table), gain, heads, rows, kNormEps);
 }
 
+ValueId Blocks::quantised(const std::string& name, FakeQuantConfig::Scope from) {
+  if (options_.mode != Mode::kTrain || options_.fake_quant.scope < from) return weight(name);
+  const auto [found, fresh] = quantised_.emplace(name, kNoValue);
+  if (fresh) found->second = b_.fake_quant(weight(name), options_.fake_quant.low);
+  return found->second;
+}
+
+ValueId Blocks::projected(ValueId x, const std::string& name) {
+  if (table_.find(name) == nullptr) return x;
+  return b_.linear(x, quantised(name, FakeQuantConfig::Scope::kProjections));
+}
+
+ValueId Blocks::value_embedding(size_t index) {
+  if (value_embedding_ == kNoValue) {
+    const ValueId rows = b_.embedding(ids_, weight("ve_shared.embed.weight"));
+    value_embedding_ = b_.scale_by(projected(rows, "ve_shared.proj.weight"), weight("ve_shared.scale"));
+  }
+  return b_.scale_by(value_embedding_, weight("ve_layer_scales." + std::to_string(index)));
+}
+
+ValueId Blocks::values(int64_t layer, ValueId u) {
+  ValueId v = b_.linear(u, matrix(layer, "attn.c_v.weight"));
+  const std::vector<int64_t>& readers = config_.value_embedding.layers;
+  const auto reader = std::find(readers.begin(), readers.end(), layer);
+  if (reader != readers.end()) v = b_.axpby(v, value_embedding(static_cast<size_t>(reader - readers.begin())), 1, 1);
+  if (!config_.value_residual) return v;
+  if (layer == 0) {
+    if (first_values_ == kNoValue) first_values_ = v;
+    return v;
+  }
+  const std::string lambda = name(layer, "attn.vr_lambda");
+  return b_.axpby(b_.scale_by(first_values_, weight_part(lambda, 0, {1})), b_.scale_by(v, weight_part(lambda, 1, {1})), 1, 1);
+}
+
 ValueId Blocks::attention(int64_t layer, ValueId u, int64_t tail) {
   tap_hessian(name(layer, "attn.c_q.weight"), u);
   const int64_t heads = config_.heads, kv_heads = config_.kv_heads, seq = options_.seq;
-  ValueId q = b_.linear(tail_rows(u, tail), layer_weight(layer, "attn.c_q.weight"));
-  ValueId k = b_.linear(u, layer_weight(layer, "attn.c_k.weight"));
-  const ValueId v = b_.linear(u, layer_weight(layer, "attn.c_v.weight"));
+  const ValueId u_tail = tail_rows(u, tail);
+  ValueId q = b_.linear(u_tail, matrix(layer, "attn.c_q.weight"));
+  ValueId k = b_.linear(u, matrix(layer, "attn.c_k.weight"));
+  const ValueId v = values(layer, u);
   q = normalised_heads(q, layer_weight(layer, "attn.q_gain"), heads, tail);
   k = normalised_heads(k, kNoValue, kv_heads, seq);
   ValueId y =
       b_.attention(q, k, v, {heads, kv_heads, seq, tail}, 1 / std::sqrt(static_cast<double>(config_.head_dim())));
   if (layer >= config_.layers - config_.xsa_last_n) y = b_.xsa(y, tail_rows(v, tail), heads, kv_heads);
+  if (config_.gated_attention) {
+    const ValueId gate = b_.linear(u_tail, layer_weight(layer, "attn.attn_gate.weight"));
+    y = b_.head_gate(y, gate, layer_weight(layer, "attn.attn_gate.bias"), heads);
+  }
   tap_hessian(name(layer, "attn.proj.weight"), y);
-  return keep(b_.linear(y, layer_weight(layer, "attn.proj.weight")));
+  return keep(b_.linear(y, matrix(layer, "attn.proj.weight")));
 }
 
 ValueId Blocks::mlp(int64_t layer, ValueId u) {
   tap_hessian(name(layer, "mlp.fc.weight"), u);
-  const ValueId h = b_.leaky_relu_sq(b_.linear(u, layer_weight(layer, "mlp.fc.weight")), config_.mlp_slope);
+  const ValueId h = b_.leaky_relu_sq(b_.linear(u, matrix(layer, "mlp.fc.weight")), config_.mlp_slope);
   tap_hessian(name(layer, "mlp.proj.weight"), h);
-  return keep(b_.linear(h, layer_weight(layer, "mlp.proj.weight")));
+  return keep(b_.linear(h, matrix(layer, "mlp.proj.weight")));
 }
 
 void Blocks::tap_hessian(const std::string& weight, ValueId x) {

@@ -29,11 +29,17 @@ class Blocks {
     return "blocks." + std::to_string(layer) + "." + tensor;
   }
   ValueId layer_weight(int64_t layer, const char* tensor) { return weight(name(layer, tensor)); }
+  // x [R, in] -> [R, out] through a small projection; x itself where the model has none of that name.
+  ValueId projected(ValueId x, const std::string& name);
+  // A matrix of a layer, fake-quantised where the options say so.
+  ValueId matrix(int64_t layer, const char* tensor) {
+    return quantised(name(layer, tensor), FakeQuantConfig::Scope::kMatrices);
+  }
 
   // x [R, dim] -> rms(x), for layer norms times 1/sqrt(layer + 1).
   ValueId norm(ValueId x) { return b_.rms_norm(x, kNormEps); }
   ValueId layer_norm(int64_t layer, ValueId x);
-  // u [windows*seq, dim] -> [windows*tail, dim].
+  // u [windows*seq, dim] -> [windows*tail, dim]. Layers come in order of visit: layer 0's values serve the others.
   ValueId attention(int64_t layer, ValueId u, int64_t tail);
   // u [R, dim] -> [R, dim].
   ValueId mlp(int64_t layer, ValueId u);
@@ -44,6 +50,9 @@ class Blocks {
   ValueId keep(ValueId x);                                 // remembers x as an activation to be looked at
 
  private:
+  ValueId quantised(const std::string& name, FakeQuantConfig::Scope from);
+  ValueId values(int64_t layer, ValueId u);  // v of a layer: projected, value embedding and value residual included
+  ValueId value_embedding(size_t index);     // of the index-th layer that reads it
   // x [windows*rows, heads*head_dim], the last `rows` positions of each window: normalised, rotated, times gain.
   ValueId normalised_heads(ValueId x, ValueId gain, int64_t heads, int64_t rows);
 
@@ -53,7 +62,8 @@ class Blocks {
   bool keep_activations_;
   Builder b_;
   ValueId ids_, weights_, cos_, sin_;
-  std::map<std::string, ValueId> views_, hessians_;
+  std::map<std::string, ValueId> views_, quantised_, hessians_;
+  ValueId value_embedding_ = kNoValue, first_values_ = kNoValue;  // once computed
   std::vector<ValueId> activations_;
 };
 

@@ -1,11 +1,13 @@
 // One list of fields a struct (the fields() functions) drives the TOML reader, the JSON writer and the JSON reader.
 //
-// Bites: the order of that list is the order of the canonical JSON; a new field is added there, in config.h and
-// in config_check.cpp, nowhere else.
+// Bites: the order of that list is the order of the canonical JSON; a new field is added there, in config.h, in
+// config_check.cpp and in kLaterKeys below, nowhere else.
 #include "model/config.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "formats/error.h"
 #include "formats/json.h"
@@ -95,13 +97,20 @@ struct JsonWriter {
   }
 };
 
+// Keys that files written before them lack; their defaults are what such a file means.
+constexpr std::array<std::string_view, 7> kLaterKeys = {
+    "tied_head", "bigram", "smear", "value_embedding", "value_residual", "gated_attention", "pass_embedding"};
+
 struct JsonReader {
   const nlohmann::json& json;
   std::string where, prefix;  // prefix: "rope." inside of that table
   std::vector<std::string> known;
 
-  const nlohmann::json& at(const char* key) {
+  bool absent(const char* key) {
     known.push_back(key);
+    return !json.contains(key) && std::find(kLaterKeys.begin(), kLaterKeys.end(), key) != kLaterKeys.end();
+  }
+  const nlohmann::json& at(const char* key) const {
     if (!json.contains(key)) fail(where, ": model config: key ", prefix, key, " is missing");
     return json[key];
   }
@@ -109,24 +118,29 @@ struct JsonReader {
     fail(where, ": model config: ", prefix, key, ": expected ", expected, ", found ", print_json(json[key]));
   }
   void operator()(const char* key, int64_t& value) {
+    if (absent(key)) return;
     const nlohmann::json& found = at(key);
     // Above 2^63 the parser keeps an unsigned number that would wrap.
     if (!found.is_number_integer() || found > INT64_MAX) wrong_type(key, "an integer");
     value = found.get<int64_t>();
   }
   void operator()(const char* key, double& value) {
+    if (absent(key)) return;
     if (!at(key).is_number()) wrong_type(key, "a number");
     value = json[key].get<double>();
   }
   void operator()(const char* key, bool& value) {
+    if (absent(key)) return;
     if (!at(key).is_boolean()) wrong_type(key, "true or false");
     value = json[key].get<bool>();
   }
   void operator()(const char* key, std::string& value) {
+    if (absent(key)) return;
     if (!at(key).is_string()) wrong_type(key, "a string");
     value = json[key].get<std::string>();
   }
   void operator()(const char* key, std::vector<int64_t>& values) {
+    if (absent(key)) return;
     if (!at(key).is_array()) wrong_type(key, "a list of integers");
     values.clear();
     for (const nlohmann::json& item : json[key]) {
@@ -136,6 +150,7 @@ struct JsonReader {
   }
   template <class Body>
   void table(const char* key, Body&& body) {
+    if (absent(key)) return;
     if (!at(key).is_object()) wrong_type(key, "an object");
     JsonReader inner{json[key], where, prefix + key + ".", {}};
     body(inner);

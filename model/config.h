@@ -29,10 +29,11 @@ struct LoopConfig {            // depth recurrence; extra_passes = 0: none
 
 struct BigramConfig {          // hashed pairs of tokens, added to the token embedding before its norm; rows = 0: none
   int64_t rows = 0;            // of the table; its last row is the one of a window's first token
-  int64_t dim = 128;           // projected to the model's dim
+  int64_t dim = 128;           // projected to the model's dim where they differ
 };
 
-struct ValueEmbeddingConfig {  // one shared token table, projected and added to the values of some layers; dim = 0: none
+// One shared token table, projected (where dim is not kv_heads * head_dim) and added to the values of some layers; dim = 0: none.
+struct ValueEmbeddingConfig {
   int64_t dim = 0;
   std::vector<int64_t> layers; // ascending
 };

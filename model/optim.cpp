@@ -16,6 +16,7 @@ struct Run {
   ParamGroup group;
   int64_t begin = 0, count = 0;
   int64_t n = 0, rows = 0, cols = 0;
+  bool small = false;  // a matrix that is no weight of a product: the loop-pass embedding
 };
 
 // Neighbouring tensors of one group become one run; matrices only while they have one shape and no gap between them.
@@ -31,7 +32,7 @@ std::vector<Run> group_runs(const ParamTable& table) {
         last->count += count;
         ++last->n;
       } else {
-        runs.push_back({spec.group, spec.offset, count, 1, spec.shape[0], spec.shape[1]});
+        runs.push_back({spec.group, spec.offset, count, 1, spec.shape[0], spec.shape[1], spec.quant == QuantClass::kSmall});
       }
     } else if (last != nullptr) {
       last->count = spec.offset + count - last->begin;
@@ -42,7 +43,7 @@ std::vector<Run> group_runs(const ParamTable& table) {
   return runs;
 }
 
-enum Scalar { kMatrixLr, kTokenLr, kScalarLr, kMomentum, kBias1, kBias2, kScalars };
+enum Scalar { kMatrixLr, kTokenLr, kHeadLr, kScalarLr, kMomentum, kBias1, kBias2, kScalars };
 
 // Records the update of every run; see the order in optim.h.
 class StepBuilder {
@@ -52,7 +53,7 @@ class StepBuilder {
     b_.mark_output(norm);
     coefficient_ = coefficient;
     norm_ = norm;
-    for (const ParamGroup group : {ParamGroup::kToken, ParamGroup::kMatrix, ParamGroup::kScalar}) {
+    for (const ParamGroup group : {ParamGroup::kToken, ParamGroup::kHead, ParamGroup::kMatrix, ParamGroup::kScalar}) {
       for (const Run& run : group_runs(table)) {
         if (run.group == group) group == ParamGroup::kMatrix ? muon(run) : adamw(run);
       }
@@ -69,22 +70,26 @@ class StepBuilder {
   void muon(const Run& run) {
     const Shape bank{run.n, run.rows, run.cols};
     const auto part = [&](ValueId base) { return b_.view(base, run.begin, bank); };
-    const double factor = std::sqrt(std::max(1.0, static_cast<double>(run.rows) / static_cast<double>(run.cols)));
+    const bool by_bank = config_.muon_shape == "bank";
+    const double over = static_cast<double>(by_bank ? run.n : run.rows);
+    const double under = static_cast<double>(by_bank ? run.rows : run.cols);
+    const bool bf16_weight = config_.token_bf16 && run.small;
     const ValueId direction = b_.muon_direction(part(grads_), part(moment1_), coefficient_, scalar(kMomentum),
-                                                config_.row_norm, config_.muon_bf16);
+                                                config_.row_norm, config_.momentum_bf16 || bf16_weight);
     const ValueId update = b_.newton_schulz(direction, config_.ns_steps, config_.muon_bf16);
-    b_.muon_apply(part(weights_), update, scalar(kMatrixLr), config_.matrix_wd, factor);
+    b_.muon_apply(part(weights_), update, scalar(kMatrixLr), config_.matrix_wd, std::sqrt(std::max(1.0, over / under)),
+                  bf16_weight);
   }
 
   void adamw(const Run& run) {
     const auto part = [&](ValueId base) { return b_.view(base, run.begin, {run.count}); };
-    const bool token = run.group == ParamGroup::kToken;
+    const bool token = run.group == ParamGroup::kToken, head = run.group == ParamGroup::kHead;
     b_.adamw(part(weights_), part(grads_), part(moment1_), part(moment2_), coefficient_,
-             scalar(token ? kTokenLr : kScalarLr), scalar(kBias1), scalar(kBias2),
+             scalar(token ? kTokenLr : head ? kHeadLr : kScalarLr), scalar(kBias1), scalar(kBias2),
              {.beta1 = config_.beta1,
               .beta2 = config_.beta2,
               .eps = config_.eps,
-              .weight_decay = token ? config_.token_wd : config_.scalar_wd,
+              .weight_decay = token || head ? config_.token_wd : config_.scalar_wd,
               .round_bf16 = token && config_.token_bf16});
   }
 
@@ -134,6 +139,7 @@ double Optimizer::step(const Step& step) {
   std::vector<double> scalars(kScalars);
   scalars[kMatrixLr] = c.matrix_lr * step.lr_scale;
   scalars[kTokenLr] = c.token_lr * step.lr_scale;
+  scalars[kHeadLr] = c.head_lr * step.lr_scale;
   scalars[kScalarLr] = c.scalar_lr * step.lr_scale;
   scalars[kMomentum] = step.momentum;
   scalars[kBias1] = 1 - std::pow(c.beta1, t);

@@ -2,7 +2,7 @@
 // normalisation: PR 1394; AdamW: Loshchilov & Hutter 2017; EMA of weights).
 //
 // Order of a step: global gradient norm and clip coefficient -> AdamW token -> Muon banks -> AdamW scalars -> EMA. Decay is
-// decoupled and applied with the scheduled lr. Shape factor of Muon: sqrt(max(1, rows / cols)) of the matrix (T6).
+// decoupled and applied with the scheduled lr.
 // Bites: state (momentum, moments, EMA) is in flat buffers with the parameter table's layout, per canonical matrix. An
 // optimiser binds the session's buffers when it is made and starts its EMA from the weights of that moment: call
 // set_weights() and enable_hash() before, and do not let it outlive the session.
@@ -17,16 +17,20 @@ namespace sixteen {
 
 struct OptimConfig {                   // [train.optim]-like keys; defaults are #1584's
   double matrix_lr = 0.022, token_lr = 0.03, scalar_lr = 0.02;
+  double head_lr = 0.008;              // of an untied head, which decays as tables do
   double matrix_wd = 0.095, token_wd = 0.095, scalar_wd = 0.02;
   double momentum_start = 0.92, momentum_end = 0.97;
   int64_t momentum_steps = 1500;
   int64_t ns_steps = 5;
   bool row_norm = true;
+  std::string muon_shape = "matrix";   // factor of an update: matrix: sqrt(max(1, rows / cols)); bank: sqrt(max(1, n / rows)),
+                                       // which #1555 computes from its banks' first two dimensions (T6)
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
   double clip_norm = 0.3;              // 0: none
   double ema_decay = 0.997;            // 0: none
-  bool muon_bf16 = false;              // gradient, buffer and Newton-Schulz rounded as the records do
-  bool token_bf16 = false;             // tok_emb and its moments stored as bf16 (T1)
+  bool muon_bf16 = false;              // Newton-Schulz rounded as the records do
+  bool momentum_bf16 = false;          // gradient and buffer of Muon too; #1555 keeps them fp32
+  bool token_bf16 = false;             // tables (tok_emb, ...) and their moments, the loop-pass embedding stored as bf16 (T1)
 };
 
 class Optimizer {
@@ -60,6 +64,7 @@ struct SgdConfig {
   // The control tensors of the first n blocks neither move nor count in the norm; matrices train on, because the records'
   // are banks of all blocks (golden 1584.ttt_freeze).
   int64_t freeze_blocks = 0;
+  double hash_lr_mult = 1;   // the hash table's learning rate as a multiple of the others' (#1555: 10, trap T9)
 };
 class Sgd {
  public:

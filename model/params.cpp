@@ -25,7 +25,7 @@ class TensorList {
     if (c_.bigram.rows > 0) {
       control("bigram.scale", {1}, Init::kConstant, 0.05);
       table("bigram.embed.weight", c_.bigram.rows, c_.bigram.dim, Init::kZero, 0);
-      projection("bigram.proj.weight", c_.dim, c_.bigram.dim);
+      if (c_.bigram.dim != c_.dim) projection("bigram.proj.weight", c_.dim, c_.bigram.dim);
     }
     if (c_.smear) control("smear.gate", {c_.dim}, Init::kZero);
     for (int64_t i = 0; i < c_.layers; ++i) block(i);
@@ -110,7 +110,7 @@ void TensorList::block(int64_t i) {
 void TensorList::value_embedding() {
   control("ve_shared.scale", {1}, Init::kConstant, 0.1);
   table("ve_shared.embed.weight", c_.vocab, c_.value_embedding.dim, Init::kNormal, 0.01);
-  projection("ve_shared.proj.weight", kv_dim(), c_.value_embedding.dim);
+  if (c_.value_embedding.dim != kv_dim()) projection("ve_shared.proj.weight", kv_dim(), c_.value_embedding.dim);
   for (size_t k = 0; k < c_.value_embedding.layers.size(); ++k) {
     control("ve_layer_scales." + std::to_string(k), {1}, Init::kOne);
   }

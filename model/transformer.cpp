@@ -25,6 +25,8 @@ class Transformer {
 
  private:
   void embed();
+  ValueId hash_embedding();
+  void begin_pass(int64_t layer);
   bool opens_lanes(int64_t layer, int64_t position) const;
   void take_skip(int64_t decoder_position);
   ValueId skipped(ValueId x, ValueId skip, int64_t row);
@@ -36,6 +38,7 @@ class Transformer {
   void finish_train(ValueId x, ModelGraph* model);
 
   bool two_lanes() const { return lane1_ != kNoValue; }
+  const char* head_name() const { return config_.tied_head ? "tok_emb.weight" : "lm_head.weight"; }
 
   const ModelConfig& config_;
   const BuildOptions& options_;
@@ -46,18 +49,21 @@ class Transformer {
   ValueId x_ = kNoValue;  // the stream; lane 0 when there are two
   ValueId lane1_ = kNoValue;
   std::vector<ValueId> skips_;
+  int64_t passes_ = 0;  // begun so far
 };
 
 ModelGraph Transformer::build() {
   embed();
   const LayerOrder order = layer_order(config_, options_.looping);
   for (const int64_t layer : order.encoder) {
+    begin_pass(layer);
     visit(layer, false);
     if (config_.skip != "none") skips_.push_back(x_);
   }
   const int64_t encoder = static_cast<int64_t>(order.encoder.size()),
                 decoder = static_cast<int64_t>(order.decoder.size());
   for (int64_t d = 0; d < decoder; ++d) {
+    begin_pass(order.decoder[d]);
     const bool opens = opens_lanes(order.decoder[d], encoder + d);
     // With skips for both lanes the position that opens them neither pops nor uses its row (golden skip_both_lanes).
     if (!opens || config_.parallel.skip_lane0_only) take_skip(d);
@@ -67,7 +73,7 @@ ModelGraph Transformer::build() {
   const ValueId hidden = blocks_.keep(blocks_.norm(merge_lanes()));
 
   ModelGraph model;
-  const ValueId table = blocks_.weight("tok_emb.weight");
+  const ValueId table = blocks_.weight(head_name());
   const int64_t rows = options_.windows * tail_;
   switch (options_.mode) {
     case Mode::kTrain:
@@ -82,7 +88,7 @@ ModelGraph Transformer::build() {
       b_.mark_output(model.logits);
       break;
     case Mode::kCalib:
-      blocks_.tap_hessian("tok_emb.weight", hidden);
+      blocks_.tap_hessian(head_name(), hidden);
       break;
   }
   model.activations = blocks_.activations();
@@ -90,17 +96,37 @@ ModelGraph Transformer::build() {
   return model;
 }
 
+// Token, hashed pair and evaluation-time hash are summed; the norm comes before or after the latter (trap T9).
 void Transformer::embed() {
-  x_ = blocks_.norm(b_.embedding(blocks_.ids(), blocks_.weight("tok_emb.weight")));
-  if (options_.hash.buckets > 0) {  // after the norm; the token before a window's first is id 0 (trap T9)
-    const Shape shape{options_.hash.buckets, config_.dim};
-    const ValueId gradient = options_.mode == Mode::kTrain ? b_.state("grad.hash_emb.weight", shape) : kNoValue;
-    const ValueId table = b_.weight("hash_emb.weight", shape, gradient);
-    const ValueId index = b_.bigram_hash(blocks_.ids(), options_.hash.buckets, options_.hash.multiplier, options_.seq,
-                                         /*own_previous=*/false);
-    x_ = b_.axpby(x_, b_.embedding(index, table), 1, 1);
+  ValueId x = b_.embedding(blocks_.ids(), blocks_.weight("tok_emb.weight"));
+  if (config_.bigram.rows > 0) {
+    const ValueId index = b_.pair_hash(blocks_.ids(), config_.bigram.rows, options_.seq);
+    const ValueId rows = b_.embedding(index, blocks_.weight("bigram.embed.weight"));
+    const ValueId pairs = blocks_.projected(rows, "bigram.proj.weight");
+    x = b_.axpby(x, b_.scale_by(pairs, blocks_.weight("bigram.scale")), 1, 1);
   }
+  const bool hash = options_.hash.buckets > 0, before_norm = options_.hash.before_norm;
+  if (hash && before_norm) x = b_.axpby(x, hash_embedding(), 1, 1);
+  x = blocks_.norm(x);
+  if (hash && !before_norm) x = b_.axpby(x, hash_embedding(), 1, 1);
+  x_ = config_.smear ? b_.smear(x, blocks_.weight("smear.gate"), options_.seq) : x;
   x0_ = x_;
+}
+
+ValueId Transformer::hash_embedding() {
+  const HashEmbedConfig& hash = options_.hash;
+  const Shape shape{hash.buckets, config_.dim};
+  const ValueId gradient = options_.mode == Mode::kTrain ? b_.state("grad.hash_emb.weight", shape) : kNoValue;
+  const ValueId table = b_.weight("hash_emb.weight", shape, gradient);
+  return b_.embedding(
+      b_.bigram_hash(blocks_.ids(), hash.buckets, hash.multiplier, options_.seq, hash.own_previous), table);
+}
+
+// #1555: a pass over the looped layers begins with a vector of its own, before any skip. Without looping there is one pass
+// and no vector.
+void Transformer::begin_pass(int64_t layer) {
+  if (!config_.loop.pass_embedding || !options_.looping || layer != config_.loop.start) return;
+  x_ = b_.add_row(x_, blocks_.weight_part("loop_pass_emb.weight", passes_++ * config_.dim, {config_.dim}));
 }
 
 // position: in the unrolled order of visits.
@@ -171,7 +197,7 @@ ValueId Transformer::merge_lanes() {
 
 void Transformer::finish_train(ValueId hidden, ModelGraph* model) {
   const Shape rows{options_.windows * options_.seq};
-  const HeadLoss loss = b_.head_loss(hidden, blocks_.weight("tok_emb.weight"), b_.input_ids("targets", rows),
+  const HeadLoss loss = b_.head_loss(hidden, blocks_.weight(head_name()), b_.input_ids("targets", rows),
                                      b_.input("row_weight", rows), config_.softcap);
   b_.mark_output(loss.nll);
   model->nll = loss.nll;

@@ -16,6 +16,7 @@ void visit_optim(OptimConfig& o, const Visit& visit) {
   visit("matrix_lr", &o.matrix_lr);
   visit("token_lr", &o.token_lr);
   visit("scalar_lr", &o.scalar_lr);
+  visit("head_lr", &o.head_lr);
   visit("matrix_wd", &o.matrix_wd);
   visit("token_wd", &o.token_wd);
   visit("scalar_wd", &o.scalar_wd);
@@ -24,12 +25,14 @@ void visit_optim(OptimConfig& o, const Visit& visit) {
   visit("momentum_steps", &o.momentum_steps);
   visit("ns_steps", &o.ns_steps);
   visit("row_norm", &o.row_norm);
+  visit("muon_shape", &o.muon_shape);
   visit("beta1", &o.beta1);
   visit("beta2", &o.beta2);
   visit("eps", &o.eps);
   visit("clip_norm", &o.clip_norm);
   visit("ema_decay", &o.ema_decay);
   visit("muon_bf16", &o.muon_bf16);
+  visit("momentum_bf16", &o.momentum_bf16);
   visit("token_bf16", &o.token_bf16);
 }
 
@@ -96,10 +99,14 @@ void validate(const TrainConfig& c, const std::string& where) {
           "log_every, val_every, val_tokens: expected 0 or more (log_every 1)");
   OptimConfig copy = c.optim;
   visit_optim(copy, [&](const char* key, const auto* field) {
+    if constexpr (!std::is_same_v<decltype(field), const std::string*>) {
     const double value = static_cast<double>(*field);
     require(value >= 0 && std::isfinite(value), where,
             std::string("optim.") + key + ": expected a finite number, 0 or more");
+    }
   });
+  require(c.optim.muon_shape == "matrix" || c.optim.muon_shape == "bank", where,
+          "optim.muon_shape: expected \"matrix\" or \"bank\"");
   require(c.optim.ns_steps >= 1, where, "optim.ns_steps: expected 1 or more");
   require(c.optim.beta1 < 1 && c.optim.beta2 < 1, where, "optim.beta1, optim.beta2: expected below 1");
   require(c.optim.momentum_start < 1 && c.optim.momentum_end < 1, where,

@@ -179,7 +179,8 @@ void CpuExecutor::run_node(const Node& node) {
       return newton_schulz<T>(pool, c.in<T>(0), c.out<T>(0), c.in_shape(0)[0], c.in_shape(0)[1], c.in_shape(0)[2], a.steps,
                               a.round_bf16);
     case Op::kMuonApply:
-      return muon_apply<T>(pool, c.out<T>(0), c.in<T>(0), c.in<T>(1), static_cast<T>(a.weight_decay), alpha, c.in_shape(0).numel());
+      return muon_apply<T>(pool, c.out<T>(0), c.in<T>(0), c.in<T>(1), static_cast<T>(a.weight_decay), alpha, a.round_bf16,
+                           c.in_shape(0).numel());
     case Op::kAdamW:
       return adamw<T>(pool, c.out<T>(0), c.in<T>(0), c.out<T>(1), c.out<T>(2),
                       {c.in<T>(1), c.in<T>(2), c.in<T>(3), c.in<T>(4), beta, static_cast<T>(a.beta2), eps,

@@ -138,7 +138,7 @@ void muon_direction(ThreadPool& pool, const T* g, const T* coefficient, const T*
 template <class T>
 void newton_schulz(ThreadPool& pool, const T* u, T* out, int64_t n, int64_t rows, int64_t cols, int64_t steps, bool round_bf16);
 template <class T>
-void muon_apply(ThreadPool& pool, T* w, const T* u, const T* lr, T weight_decay, T factor, int64_t count);
+void muon_apply(ThreadPool& pool, T* w, const T* u, const T* lr, T weight_decay, T factor, bool round_bf16, int64_t count);
 template <class T>
 struct AdamWStep {
   const T *coefficient, *lr, *bias1, *bias2;  // single values

@@ -156,10 +156,11 @@ void newton_schulz(ThreadPool& pool, const T* u, T* out, int64_t n, int64_t rows
 }
 
 template <class T>
-void muon_apply(ThreadPool& pool, T* w, const T* u, const T* lr, T weight_decay, T factor, int64_t count) {
+void muon_apply(ThreadPool& pool, T* w, const T* u, const T* lr, T weight_decay, T factor, bool round_bf16,
+                int64_t count) {
   const T keep = T(1) - *lr * weight_decay, step = *lr * factor;
   pool.parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
-    optim_kernels<T>().muon_apply(w + begin, u + begin, keep, step, end - begin);
+    optim_kernels<T>().muon_apply(w + begin, u + begin, keep, step, round_bf16, end - begin);
   });
 }
 
@@ -189,7 +190,7 @@ void ema(ThreadPool& pool, T* e, const T* w, T decay, int64_t count) {
   template void clip_scale(const T*, T, T*, T*);                                                                         \
   template void muon_direction(ThreadPool&, const T*, const T*, const T*, T*, T*, int64_t, int64_t, int64_t, bool, bool); \
   template void newton_schulz(ThreadPool&, const T*, T*, int64_t, int64_t, int64_t, int64_t, bool);                      \
-  template void muon_apply(ThreadPool&, T*, const T*, const T*, T, T, int64_t);                                          \
+  template void muon_apply(ThreadPool&, T*, const T*, const T*, T, T, bool, int64_t);                                          \
   template void adamw(ThreadPool&, T*, const T*, T*, T*, const AdamWStep<T>&, int64_t);                                  \
   template void sgd(ThreadPool&, T*, const T*, T*, const T*, const T*, T, int64_t);                                      \
   template void ema(ThreadPool&, T*, const T*, T, int64_t);

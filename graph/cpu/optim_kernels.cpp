@@ -83,10 +83,11 @@ void muon_direction(const T* g, T coefficient, T momentum, T* u, T* buffer, int6
 }
 
 template <class T>
-void muon_apply(T* w, const T* u, T keep, T step, int64_t count) {
+void muon_apply(T* w, const T* u, T keep, T step, bool round, int64_t count) {
   const Lanes<T> k = Lanes<T>::all(keep), s = Lanes<T>::all(step);
   each_lanes(count, [&](int64_t i, int64_t n) {
-    (k * Lanes<T>::load(w + i, n) - s * Lanes<T>::load(u + i, n)).store(w + i, n);
+    const Lanes<T> kept = maybe_round(k * Lanes<T>::load(w + i, n), round);
+    maybe_round(kept - s * Lanes<T>::load(u + i, n), round).store(w + i, n);
   });
 }
 

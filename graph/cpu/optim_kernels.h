@@ -22,7 +22,7 @@ struct OptimKernels {
   // kMuonDirection for rows [rows, cols]; round: the scaled gradient, and what is stored of buffer and u, are rounded
   void (*muon_direction)(const T* g, T coefficient, T momentum, T* u, T* buffer, int64_t rows, int64_t cols, bool row_norm,
                          bool round);
-  void (*muon_apply)(T* w, const T* u, T keep, T step, int64_t count);       // w = keep w - step u
+  void (*muon_apply)(T* w, const T* u, T keep, T step, bool round, int64_t count);  // w = keep w - step u, both steps rounded
   void (*adamw)(T* p, const T* g, T* m, T* v, const AdamWStep<T>& step, int64_t count);
   void (*sgd)(T* p, const T* g, T* buffer, T coefficient, T lr, T momentum, int64_t count);
   void (*ema)(T* e, const T* w, T decay, int64_t count);

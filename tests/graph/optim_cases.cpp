@@ -41,6 +41,10 @@ std::vector<OpCase> make_cases() {
   t.push_back({"newton_schulz_strips", 1, newton_schulz({1, 133, 140}, 2, false), 2e-5});  // over 128: symmetric in two strips
   t.push_back({"newton_schulz_one_step", 1, newton_schulz({1, 32, 32}, 1, false), 2e-5});
   t.push_back({"newton_schulz_bf16", 1, newton_schulz({2, 24, 40}, 5, true), 0.1});
+  t.push_back({"muon_apply_bf16", 1, [](C& c) {
+                 c.b.muon_apply(c.state("w", {1, 3, 90}), c.state("u", {1, 3, 90}), c.constant("lr", {1}, 0.02, 0.03), 0.095, 2,
+                                true);
+               }, 8e-3});  // a value that rounds the other way moves by 2^-8 of itself
   t.push_back({"muon_apply", 1, [](C& c) {
                  c.b.muon_apply(c.state("w", {2, 100, 90}), c.state("u", {2, 100, 90}), c.constant("lr", {1}, 0.02, 0.03), 0.095, 2);
                }});

@@ -298,7 +298,15 @@ bool reference_optim_op(const ReferenceCall& c) {
     case Op::kNewtonSchulz: newton_schulz(c); return true;
     case Op::kMuonApply: {
       const double lr = c.in(1)[0];
-      blend(c, 1 - lr * a.weight_decay, -lr * a.alpha);
+      if (!a.round_bf16) {
+        blend(c, 1 - lr * a.weight_decay, -lr * a.alpha);
+        return true;
+      }
+      Numbers w = c.out_before(0);
+      for (size_t i = 0; i < w.size(); ++i) {
+        w[i] = nearest_bf16(nearest_bf16((1 - lr * a.weight_decay) * w[i]) - lr * a.alpha * c.in(0)[i]);
+      }
+      c.write(0, w, true);
       return true;
     }
     case Op::kAdamW: adamw(c); return true;

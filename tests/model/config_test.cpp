@@ -25,8 +25,10 @@ ModelConfig record() {
 const char* const kRecordJson =
     R"({"vocab":8192,"layers":11,"dim":512,"heads":8,"kv_heads":4,"mlp_hidden":2048,"mlp_slope":0.5,)"
     R"("rope":{"dims":16,"base":10000.0,"train_len":2048,"round_bf16":true},)"
-    R"("qk_gain_init":5.0,"ln_scale":true,"softcap":30.0,"xsa_last_n":11,"skip":"gated",)"
-    R"("loop":{"start":3,"end":5,"extra_passes":2,"at_frac":0.35},)"
+    R"("qk_gain_init":5.0,"ln_scale":true,"softcap":30.0,"tied_head":true,"xsa_last_n":11,"skip":"gated",)"
+    R"("bigram":{"rows":0,"dim":128},"smear":false,"value_embedding":{"dim":0,"layers":[]},)"
+    R"("value_residual":false,"gated_attention":false,)"
+    R"("loop":{"start":3,"end":5,"extra_passes":2,"at_frac":0.35,"pass_embedding":false},)"
     R"("parallel":{"kind":"two_lane","start_layer":8,"start_is_physical":true,"final_lane":"mean",)"
     R"("skip_lane0_only":true,"mlp_read_mix":false,"freeze_lane0":false,"resid_init":1.1},)"
     R"("embed_init_std":0.005,"init_round_bf16":true})";
@@ -61,7 +63,17 @@ TEST(Config, JsonIsStrict) {
   refuse("\"softcap\":30.0", "\"softcap\":\"30\"", "softcap: expected a number, found \"30\"");
   refuse("\"ln_scale\":true", "\"ln_scale\":1", "ln_scale: expected true or false, found 1");
   refuse("\"skip\":\"gated\"", "\"skip\":null", "skip: expected a string, found null");
-  refuse("{\"start\":3,\"end\":5,\"extra_passes\":2,\"at_frac\":0.35}", "[]", "loop: expected an object, found []");
+  refuse("{\"start\":3,\"end\":5,\"extra_passes\":2,\"at_frac\":0.35,\"pass_embedding\":false}", "[]", "loop: expected an object, found []");
+}
+
+TEST(Config, FilesOlderThanAFieldMeanItsDefault) {
+  std::string old = kRecordJson;
+  for (const char* part : {"\"tied_head\":true,", "\"bigram\":{\"rows\":0,\"dim\":128},", "\"smear\":false,",
+                           "\"value_embedding\":{\"dim\":0,\"layers\":[]},", "\"value_residual\":false,",
+                           "\"gated_attention\":false,", ",\"pass_embedding\":false"}) {
+    old = replaced(old, part, "");
+  }
+  EXPECT_EQ(to_json(parse_model_json(old, "test")), kRecordJson);
 }
 
 TEST(Config, TomlNamesTheNearestKey) {
@@ -95,6 +107,14 @@ TEST(Config, RefusesWhatDoesNotFit) {
   refuse("xsa_last_n = 12", "xsa_last_n: expected an integer in 0 .. 11, found 12");
   refuse("skip = \"gate\"", "skip: expected one of none, additive, gated, found \"gate\"");
   refuse("loop = {start = 5, end = 4, extra_passes = 1}", "loop.end: expected an integer in 5 .. 10, found 4");
+  refuse("loop = {pass_embedding = true}", "loop.pass_embedding: expected loop.extra_passes of 1 or more, found true");
+  refuse("bigram = {rows = 1}", "bigram.rows: expected 0 (none) or 2 and more");
+  refuse("bigram = {rows = 64, dim = 0}", "bigram.dim: expected an integer in 1 .. 16384, found 0");
+  refuse("value_embedding = {dim = 8}", "value_embedding.layers: expected the layers that read it");
+  refuse("value_embedding = {layers = [3]}", "value_embedding.layers: expected none, since value_embedding.dim is 0");
+  refuse("value_embedding = {dim = 8, layers = [3, 11]}", "value_embedding.layers: expected an integer in 4 .. 10, found 11");
+  refuse("value_embedding = {dim = 8, layers = [3, 3]}", "value_embedding.layers: expected an integer in 4 .. 10, found 3");
+  refuse("layers = 1\nxsa_last_n = 1\nvalue_residual = true", "value_residual: expected 2 layers or more");
   refuse("parallel = {kind = \"two_lane\", start_layer = 4}",
          "parallel.start_layer: expected a layer after the encoder's last, 4");
   refuse("parallel = {kind = \"two_lane\", start_layer = 11}",

@@ -1,4 +1,4 @@
-// One case of oracle/model/1584: its config in our words, its parameters, its stored results and tolerances.
+// One case of oracle/model, any system: its config in our words, its parameters, its stored results and tolerances.
 #pragma once
 
 #include <memory>
@@ -20,20 +20,32 @@ inline ModelConfig golden_config(const nlohmann::json& c) {
   config.dim = c.at("model_dim");
   config.heads = c.at("num_heads");
   config.kv_heads = c.at("num_kv_heads");
-  config.mlp_hidden = c.at("mlp_hidden");
+  config.mlp_hidden = c.contains("mlp_hidden") ? c.at("mlp_hidden").get<int64_t>()
+                                               : static_cast<int64_t>(c.at("mlp_mult").get<double>() * c.at("model_dim").get<double>());
   // The field says what came out; where the base is rescaled, never rounding is our rule, not our setting.
   const bool rescaled = c.value("rope_effective_base", c.at("rope_base")) != c.at("rope_base");
-  config.rope = {c.at("rope_dims"), c.at("rope_base"), c.at("train_seq_len"),
-                 rescaled || c.at("rope_inv_freq_rounded_to_bf16")};
+  const int64_t train_len = c.contains("rope_train_seq_len") ? c.at("rope_train_seq_len") : c.at("train_seq_len");
+  config.rope = {c.at("rope_dims"), c.at("rope_base"), train_len,
+                 rescaled || c.value("rope_inv_freq_rounded_to_bf16", true)};
   config.ln_scale = c.at("ln_scale");
   config.softcap = c.at("logit_softcap");
   config.xsa_last_n = c.at("xsa_last_n");
-  config.skip = c.at("skip_gates_enabled") ? "gated" : "additive";
-  config.loop = {c.at("loop_start"), c.at("loop_end"), c.at("num_loops"), 0.35};
-  if (c.at("parallel_residual")) {
+  config.skip = c.value("skip_gates_enabled", false) ? "gated" : "additive";
+  if (c.contains("num_loops")) {
+    config.loop = {c.at("loop_start"), c.at("loop_end"), c.at("num_loops"), 0.35, c.value("loop_pass_emb_enabled", false)};
+  }
+  if (c.contains("bigram_vocab_size")) {  // #726, #754
+    config.bigram = {c.at("bigram_vocab_size"), c.at("bigram_dim")};
+    config.smear = c.value("use_smeargate", true);
+    config.value_embedding.layers = c.at("ve_layers").get<std::vector<int64_t>>();
+    config.value_embedding.dim = config.value_embedding.layers.empty() ? 0 : c.at("ve_dim").get<int64_t>();
+    config.gated_attention = c.at("gated_attention");
+    config.value_residual = c.at("value_residual");
+  }
+  if (c.value("parallel_residual", c.contains("parallel_residual_start"))) {
     config.parallel.kind = "two_lane";
     config.parallel.start_layer = c.at("parallel_residual_start");
-    config.parallel.start_is_physical = c.at("parallel_start_layer_is_physical");
+    config.parallel.start_is_physical = c.value("parallel_start_layer_is_physical", true);
     config.parallel.final_lane = c.at("parallel_final_lane");
     config.parallel.skip_lane0_only = c.at("parallel_skip_lane0_only");
     config.parallel.mlp_read_mix = c.at("parallel_mlp_read_mix");
@@ -43,17 +55,21 @@ inline ModelConfig golden_config(const nlohmann::json& c) {
 }
 
 struct GoldenCase {
-  explicit GoldenCase(const std::string& name)
-      : json(nlohmann::json::parse(read_text_file(shared_path("oracle/model/1584/" + name + ".json")))),
-        results(shared_path("oracle/model/1584/" + name + ".safetensors")),
-        parameters(shared_path("oracle/model/1584/" + json.at("params_file").get<std::string>())),
+  GoldenCase(const std::string& pr, const std::string& name)
+      : json(nlohmann::json::parse(read_text_file(shared_path("oracle/model/" + pr + "/" + name + ".json")))),
+        results(shared_path("oracle/model/" + pr + "/" + name + ".safetensors")),
+        parameters(shared_path("oracle/model/" + pr + "/" + json.at("params_file").get<std::string>())),
         config(golden_config(json.at("config"))),
         table(std::make_shared<ParamTable>(config)),
         windows(json.at("batch")),
         seq(json.at("seq_len")),
-        looping(json.at("config").at("looping_active")) {
+        looping(json.at("config").value("looping_active", false)) {
     validate(config, name);
     if (!json.at("hash_embedding_rows").is_null()) hash.buckets = json.at("hash_embedding_rows");
+    hash.before_norm = hash.own_previous = pr == "1555";
+    if (json.at("qat_on_in_training_forward")) {
+      fake_quant = {FakeQuantConfig::Scope::kProjections, pr == "754a" ? -31 : -32};
+    }
   }
 
   // The parameter file has every tensor that any case needs.
@@ -82,6 +98,7 @@ struct GoldenCase {
   int64_t windows, seq;
   bool looping;
   HashEmbedConfig hash;
+  FakeQuantConfig fake_quant;  // of the training forward pass alone
 };
 
 }  // namespace sixteen::testing
