@@ -1,25 +1,13 @@
 // See gptq.h; the factorisation is gptq_factor.cpp.
 #include "packer/gptq.h"
 
-#include <algorithm>
-#include <cmath>
-
-#include "formats/check.h"
-#include "formats/dtype.h"
 #include "graph/cpu/gemm.h"
 
 namespace sixteen {
 namespace {
 
 constexpr int64_t kBlock = 128;        // columns quantised before the rest of the matrix is told
-constexpr double kScaleFloor = 1e-10;  // of the records
-constexpr uint16_t kSmallestF16 = 1;   // 2^-24: the records' floor underflows to a scale of 0, which would give NaN
-constexpr uint16_t kLargestF16 = 0x7bff;
-
-float code_limit(const QuantOptions& options) {
-  CHECK(options.bits >= 2 && options.bits <= 8 && options.clip_sigmas > 0);
-  return static_cast<float>((1 << (options.bits - 1)) - 1);
-}
+constexpr double kScaleFloor = 1e-10;  // of the records; it underflows in fp16, where f16_scale() has the last word
 
 uint16_t row_scale(std::span<const float> row, double clip_sigmas, float limit) {
   const double count = static_cast<double>(row.size());
@@ -28,12 +16,7 @@ uint16_t row_scale(std::span<const float> row, double clip_sigmas, float limit) 
   mean /= count;
   for (const float w : row) squares += (w - mean) * (w - mean);
   const double sigma = row.size() > 1 ? std::sqrt(squares / (count - 1)) : 0;
-  const uint16_t scale = float_to_f16(static_cast<float>(std::max(clip_sigmas * sigma / limit, kScaleFloor)));
-  return std::clamp(scale, kSmallestF16, kLargestF16);
-}
-
-float nearest_code(float weight, float scale, float limit) {
-  return std::clamp(std::nearbyint(weight / scale), -limit, limit);
+  return f16_scale(static_cast<float>(std::max(clip_sigmas * sigma / limit, kScaleFloor)));
 }
 
 // Quantises columns [begin, end) of one row of the ordered matrix. row is updated up to `end`; codes and the negated
@@ -69,7 +52,7 @@ QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weig
                               const GptqFactor& factor, const QuantOptions& options) {
   const int64_t cols = static_cast<int64_t>(factor.order.size());
   CHECK(static_cast<int64_t>(weights.size()) == rows * cols);
-  const float limit = code_limit(options);
+  const float limit = code_limit(options.bits);
   QuantisedMatrix result;
   result.codes.resize(rows * cols);
   result.scales.resize(rows);
@@ -98,7 +81,7 @@ QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weig
 QuantisedMatrix quantise_nearest(std::span<const float> weights, int64_t rows, int64_t cols,
                                  const QuantOptions& options) {
   CHECK(static_cast<int64_t>(weights.size()) == rows * cols);
-  const float limit = code_limit(options);
+  const float limit = code_limit(options.bits);
   QuantisedMatrix result;
   result.codes.reserve(weights.size());
   for (int64_t r = 0; r < rows; ++r) {

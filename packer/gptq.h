@@ -12,17 +12,13 @@
 #include <vector>
 
 #include "graph/cpu/threads.h"
+#include "packer/quantised_matrix.h"
 
 namespace sixteen {
 
 struct QuantOptions {
   int bits = 6;                // 2..8; codes lie within +-(2^(bits-1) - 1)
   double clip_sigmas = 12.85;  // half of the clip range, in standard deviations of the row
-};
-
-struct QuantisedMatrix {
-  std::vector<int8_t> codes;     // [rows, cols], original column order
-  std::vector<uint16_t> scales;  // fp16 [rows], positive
 };
 
 // What quantising against one Hessian needs: the order of columns and the upper Cholesky factor of its inverse.

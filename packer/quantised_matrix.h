@@ -1,0 +1,36 @@
+// A quantised matrix, and what every quantiser of ours agrees on: the range of codes, rounding, and fp16 scales that are
+// neither zero nor infinite.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "formats/check.h"
+#include "formats/dtype.h"
+
+namespace sixteen {
+
+struct QuantisedMatrix {
+  std::vector<int8_t> codes;     // [rows, cols], original column order
+  std::vector<uint16_t> scales;  // fp16 [rows], positive
+};
+
+constexpr uint16_t kSmallestF16 = 1;  // 2^-24: a scale that underflows to 0 would give NaN
+constexpr uint16_t kLargestF16 = 0x7bff;
+
+// The largest code of so many bits (2 to 8).
+inline float code_limit(int bits) {
+  CHECK(bits >= 2 && bits <= 8);
+  return static_cast<float>((1 << (bits - 1)) - 1);
+}
+
+// Ties to even.
+inline float nearest_code(float weight, float scale, float limit) {
+  return std::clamp(std::nearbyint(weight / scale), -limit, limit);
+}
+
+inline uint16_t f16_scale(float scale) { return std::clamp(float_to_f16(scale), kSmallestF16, kLargestF16); }
+
+}  // namespace sixteen
