@@ -61,13 +61,21 @@ void read_integer(Data* data, const std::string& key, Integer* value) {
   *value = static_cast<Integer>(found);
 }
 
+// A finite number, written as an integer or a float.
+template <class Float>
+std::optional<Float> finite_number(const toml::node& node) {
+  const std::optional<double> found = node.is_number() ? node.value<double>() : std::nullopt;
+  if (!found || !std::isfinite(static_cast<Float>(*found))) return std::nullopt;
+  return static_cast<Float>(*found);
+}
+
 template <class Float>
 void read_float(Data* data, const std::string& key, Float* value) {
   const toml::node* node = data->ask(key);
   if (node == nullptr) return;
-  const std::optional<double> found = node->is_number() ? node->value<double>() : std::nullopt;
-  if (!found || !std::isfinite(static_cast<Float>(*found))) refuse(*data, *node, key, "a finite number");
-  *value = static_cast<Float>(*found);
+  const std::optional<Float> found = finite_number<Float>(*node);
+  if (!found) refuse(*data, *node, key, "a finite number");
+  *value = *found;
 }
 
 // A value of exactly one TOML type.
@@ -80,15 +88,16 @@ void read_exact(Data* data, const std::string& key, const char* expected, Value*
   *value = *found;
 }
 
-template <class Value>
-void read_array(Data* data, const std::string& key, const char* expected, std::vector<Value>* values) {
+// take(node) gives an element's value, or nothing when it is of another type.
+template <class Value, class Take>
+void read_array(Data* data, const std::string& key, const char* expected, std::vector<Value>* values, Take take) {
   const toml::node* node = data->ask(key);
   if (node == nullptr) return;
   const toml::array* array = node->as_array();
   if (array == nullptr) refuse(*data, *node, key, expected);
   std::vector<Value> found;
   for (const toml::node& element : *array) {
-    const auto value = element.value_exact<Value>();
+    const std::optional<Value> value = take(element);
     if (!value) refuse(*data, element, key, expected);
     found.push_back(*value);
   }
@@ -128,14 +137,15 @@ std::shared_ptr<Data> parse_toml(const std::string& toml, const std::string& whe
   return data;
 }
 
-std::shared_ptr<Data> child(Data* parent, const std::string& key) {
+// node: what the parent has under `key`; nullptr when absent.
+std::shared_ptr<Data> child(const Data& parent, const std::string& key, const toml::node* node) {
   auto data = std::make_shared<Data>();
-  data->root = parent->root;
-  data->file = parent->file;
-  data->path = parent->full_name(key);
-  if (const toml::node* node = parent->ask(key)) {
+  data->root = parent.root;
+  data->file = parent.file;
+  data->path = parent.full_name(key);
+  if (node != nullptr) {
     data->table = node->as_table();
-    if (data->table == nullptr) refuse(*parent, *node, key, "a table");
+    if (data->table == nullptr) refuse(parent, *node, key, "a table");
   }
   return data;
 }
@@ -153,14 +163,30 @@ void Section::read(const std::string& key, bool* value) { read_exact(data_.get()
 void Section::read(const std::string& key, std::string* value) { read_exact(data_.get(), key, "a string", value); }
 
 void Section::read(const std::string& key, std::vector<int64_t>* value) {
-  read_array(data_.get(), key, "an array of integers", value);
+  read_array(data_.get(), key, "an array of integers", value, [](const auto& e) { return e.template value_exact<int64_t>(); });
+}
+
+void Section::read(const std::string& key, std::vector<double>* value) {
+  read_array(data_.get(), key, "an array of finite numbers", value, finite_number<double>);
 }
 
 void Section::read(const std::string& key, std::vector<std::string>* value) {
-  read_array(data_.get(), key, "an array of strings", value);
+  read_array(data_.get(), key, "an array of strings", value,
+             [](const auto& e) { return e.template value_exact<std::string>(); });
 }
 
-Section Section::table(const std::string& key) { return Section(child(data_.get(), key)); }
+Section Section::table(const std::string& key) { return Section(child(*data_, key, data_->ask(key))); }
+
+std::vector<Section> Section::tables(const std::string& key) {
+  std::vector<Section> result;
+  const toml::node* node = data_->ask(key);
+  if (node == nullptr) return result;
+  if (node->as_array() == nullptr) refuse(*data_, *node, key, "an array of tables");
+  for (const toml::node& element : *node->as_array()) {
+    result.emplace_back(child(*data_, key + "#" + std::to_string(result.size() + 1), &element));
+  }
+  return result;
+}
 
 void Section::finish() const { refuse_unknown(*data_, data_->known, "key"); }
 
@@ -172,7 +198,7 @@ ConfigFile ConfigFile::parse(const std::string& toml, const std::string& where) 
   return file;
 }
 
-Section ConfigFile::section(const std::string& name) { return Section(child(root_.get(), name)); }
+Section ConfigFile::section(const std::string& name) { return Section(child(*root_, name, root_->ask(name))); }
 
 void ConfigFile::check_sections(const std::vector<std::string>& known) const {
   refuse_unknown(*root_, known, "section");

@@ -5,7 +5,7 @@
 //   s.read("seq_len", &options.seq_len);    // leaves the field alone when the key is absent
 //   s.finish();                             // throws Error on keys left over
 //
-// Bites: nested tables are read with s.table("loop"), which must be finished too. Integers are accepted for floats.
+// Bites: nested tables are read with s.table("loop") or s.tables("rules"), which must be finished too. Integers are accepted for floats.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,10 @@ class Section {
   void read(const std::string& key, bool* value);
   void read(const std::string& key, std::string* value);
   void read(const std::string& key, std::vector<int64_t>* value);
+  void read(const std::string& key, std::vector<double>* value);
   void read(const std::string& key, std::vector<std::string>* value);
-  Section table(const std::string& key);  // an absent table is an empty one
+  Section table(const std::string& key);                // an absent table is an empty one
+  std::vector<Section> tables(const std::string& key);  // [[key]]; absent: none. Messages call them key#1, key#2, ...
   void finish() const;
 
  private:

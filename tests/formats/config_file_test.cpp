@@ -20,7 +20,9 @@ struct Options {
   std::string name = "x";
   std::vector<int64_t> layers = {9};
   std::vector<std::string> files;
+  std::vector<double> shares = {0.25};
   int64_t loop_passes = 1;
+  std::vector<std::string> rules;
 };
 
 Options read(const std::string& toml) {
@@ -39,6 +41,11 @@ Options read(const std::string& toml) {
   Section loop = train.table("loop");
   loop.read("passes", &options.loop_passes);
   loop.finish();
+  train.read("shares", &options.shares);
+  for (Section rule : train.tables("rules")) {
+    rule.read("match", &options.rules.emplace_back("any"));
+    rule.finish();
+  }
   train.finish();
   return options;
 }
@@ -56,6 +63,12 @@ name = "größer"
 layers = [3, 4, 5]
 files = ["a", 'b']
 loop = {passes = 2}
+shares = [0.5, 1, -2e-3]
+[[train.rules]]
+match = "a"
+[[train.rules]]
+[[train.rules]]
+match = "c"
 )");
   EXPECT_EQ(options.seq_len, 2048);
   EXPECT_EQ(options.tokens, 5000000000);
@@ -66,6 +79,9 @@ loop = {passes = 2}
   EXPECT_EQ(options.layers, (std::vector<int64_t>{3, 4, 5}));
   EXPECT_EQ(options.files, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(options.loop_passes, 2);
+  EXPECT_EQ(options.shares, (std::vector<double>{0.5, 1, -2e-3}));
+  EXPECT_EQ(options.rules, (std::vector<std::string>{"a", "any", "c"}));
+  EXPECT_EQ(read("[train]\nrules = [{match = 'x'}, {}]").rules, (std::vector<std::string>{"x", "any"}));
 }
 
 TEST(ConfigFile, AbsentKeysKeepTheirDefaults) {
@@ -74,6 +90,8 @@ TEST(ConfigFile, AbsentKeysKeepTheirDefaults) {
     EXPECT_EQ(options.seq_len, 7);
     EXPECT_EQ(options.layers, std::vector<int64_t>{9});
     EXPECT_EQ(options.loop_passes, 1);
+    EXPECT_EQ(options.shares, std::vector<double>{0.25});
+    EXPECT_TRUE(options.rules.empty());
   }
 }
 
@@ -98,6 +116,14 @@ TEST(ConfigFile, WrongTypesNameLineAndColumn) {
   expect_error("expected an array of integers", [] { read("[train]\nlayers = 1"); });
   expect_error("expected an array of integers", [] { read("[train]\nlayers = [1, 2.5]"); });
   expect_error("expected an array of strings", [] { read("[train]\nfiles = [1]"); });
+  expect_error("expected an array of finite numbers", [] { read("[train]\nshares = [0.5, inf]"); });
+  expect_error("train.shares: expected an array of finite numbers", [] { read("[train]\nshares = ['1']"); });
+  expect_error("train.rules: expected an array of tables", [] { read("[train.rules]\nmatch = 'a'"); });
+  expect_error("train.rules#2: expected a table", [] { read("[train]\nrules = [{}, 3]"); });
+  expect_error("demo.toml:4:9: train.rules#2.match: expected a string",
+               [] { read("[[train.rules]]\nmatch='a'\n[[train.rules]]\nmatch = 1"); });
+  expect_error("unknown key train.rules#1.mtch (did you mean train.rules#1.match?)",
+               [] { read("[[train.rules]]\nmtch='a'"); });
   expect_error("train: expected a table", [] { read("train = 1"); });
   expect_error("train.loop: expected a table", [] { read("[train]\nloop = 3"); });
 }
