@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "formats/check.h"
+#include "formats/dtype.h"
 
 namespace sixteen {
 namespace {
@@ -18,8 +19,41 @@ size_t batch_size(std::span<const Window> windows, int64_t batch) {
   if (batch <= 0) batch = std::max<int64_t>(1, kBatchTokens / first.length);
   const size_t most = std::min(windows.size(), static_cast<size_t>(batch));
   size_t count = 1;
-  while (count < most && windows[count].length == first.length && windows[count].scored == first.scored) ++count;
+  while (count < most && windows[count].length == first.length && windows[count].scored == first.scored &&
+         windows[count].unscored == first.unscored) {
+    ++count;
+  }
   return count;
+}
+
+// Inputs [windows * length] and targets [windows * tail] of a batch. Beyond the stream both are id 0: nothing reads what they give.
+void gather(std::span<const uint16_t> tokens, std::span<const Window> batch, std::vector<int32_t>* ids, std::vector<int32_t>* targets) {
+  const auto token = [&](int64_t i) { return i < static_cast<int64_t>(tokens.size()) ? int32_t{tokens[i]} : 0; };
+  ids->clear();
+  targets->clear();
+  for (const Window& window : batch) {
+    CHECK(window.start >= 0 && window.first_target() + window.scored <= static_cast<int64_t>(tokens.size()));
+    const int64_t end = window.start + window.length;
+    for (int64_t i = window.start; i < end; ++i) ids->push_back(token(i));
+    for (int64_t i = window.first_target(); i <= end; ++i) targets->push_back(token(i));
+  }
+}
+
+// nll [windows * tail] of a batch by way of its logits.
+void score_by_logits(Session* session, std::span<const int32_t> ids, std::span<const Window> batch, const ScoreOptions& options,
+                     std::vector<float>* logits, std::span<float> nll) {
+  CHECK(options.looping);
+  const Window& shape = batch.front();
+  const int64_t vocab = session->config().vocab;
+  logits->resize(nll.size() * vocab);
+  session->logits(ids, static_cast<int64_t>(batch.size()), shape.length, shape.tail(), *logits);
+  if (options.logits_bf16) {
+    for (float& logit : *logits) logit = round_to_bf16(logit);
+  }
+  for (size_t i = 0; i < batch.size(); ++i) {
+    options.mixture(batch[i], std::span(*logits).subspan(i * shape.tail() * vocab, shape.scored * vocab),
+                    nll.subspan(i * shape.tail(), shape.scored));
+  }
 }
 
 }  // namespace
@@ -48,25 +82,23 @@ ScoreSum score_windows(Session* session, std::span<const uint16_t> tokens, std::
                        const std::function<void(int64_t)>& progress) {
   ScoreSum sum;
   std::vector<int32_t> ids, targets;
-  std::vector<float> nll;
+  std::vector<float> nll, logits;
   for (size_t done = 0; done < windows.size();) {
     const std::span<const Window> batch = windows.subspan(done, batch_size(windows.subspan(done), options.batch));
-    const int64_t length = batch.front().length, scored = batch.front().scored;
-    ids.clear();
-    targets.clear();
-    for (const Window& window : batch) {
-      CHECK(window.start >= 0 && window.start + length < static_cast<int64_t>(tokens.size()));
-      const uint16_t* start = tokens.data() + window.start;
-      ids.insert(ids.end(), start, start + length);
-      targets.insert(targets.end(), start + length - scored + 1, start + length + 1);
-    }
+    const Window& shape = batch.front();
+    gather(tokens, batch, &ids, &targets);
     nll.resize(targets.size());
-    session->score(ids, targets, static_cast<int64_t>(batch.size()), length, scored, nll, options.logits_bf16,
-                   options.looping);
-    for (size_t i = 0; i < batch.size(); ++i) {
-      add_scores(tokens, batch[i].first_target(), std::span(nll).subspan(i * scored, scored), tables, &sum);
+    if (options.mixture) {
+      score_by_logits(session, ids, batch, options, &logits, nll);
+    } else {
+      session->score(ids, targets, static_cast<int64_t>(batch.size()), shape.length, shape.tail(), nll, options.logits_bf16,
+                     options.looping);
     }
-    if (nll_out != nullptr) nll_out->insert(nll_out->end(), nll.begin(), nll.end());
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const std::span<const float> scored = std::span(nll).subspan(i * shape.tail(), shape.scored);
+      add_scores(tokens, batch[i].first_target(), scored, tables, &sum);
+      if (nll_out != nullptr) nll_out->insert(nll_out->end(), scored.begin(), scored.end());
+    }
     done += batch.size();
     if (progress) progress(static_cast<int64_t>(done));
   }

@@ -23,14 +23,19 @@ struct ScoreSum {
 // Adds nll[i] of targets first_target, first_target + 1, ... of the stream. `tables` null: bytes are not counted.
 void add_scores(std::span<const uint16_t> tokens, int64_t first_target, std::span<const float> nll, const ByteTables* tables, ScoreSum* sum);
 
+// Losses of a window's scored targets from the logits of their positions [scored, vocab], in place of the plain softmax.
+using LogitsToNll = std::function<void(const Window& window, std::span<const float> logits, std::span<float> nll)>;
+
 struct ScoreOptions {
   int64_t batch = 0;            // windows a batch; 0: chosen from seq (about 16k tokens)
   bool logits_bf16 = false;     // logits rounded as the records' sliding evaluation does (trap T4)
   bool looping = true;          // depth recurrence on, as every evaluation after training has it (T14)
+  LogitsToNll mixture = nullptr;  // called window by window, in order; null: cross-entropy. Looping only
 };
 
 // Scores windows in order, windows of one shape that follow each other in batches; the result does not depend on `batch`.
-// nll_out (one value a scored target is appended, in order) and `progress(done)`, which counts windows, may be null.
+// nll_out (one value a scored target is appended, window by window: a target that two windows score appears twice) and
+// `progress(done)`, which counts windows, may be null. Inputs beyond the stream are id 0.
 // Tokens must be ids of the model (read_shards checks them).
 ScoreSum score_windows(Session* session, std::span<const uint16_t> tokens, std::span<const Window> windows, const ByteTables* tables,
                        const ScoreOptions& options, std::vector<float>* nll_out, const std::function<void(int64_t)>& progress);

@@ -87,5 +87,72 @@ TEST(Score, IndependentOfBatchSize) {
   }
 }
 
+// Positions that score nothing, and inputs beyond the stream, change no bit of those that score.
+TEST(Score, UnscoredPositionsChangeNothing) {
+  const ModelConfig config = small_config();
+  const auto table = std::make_shared<const ParamTable>(config);
+  ParamStore store(table);
+  initialise(config, 7, &store);
+  for (size_t i = 0; i < store.flat.size(); ++i) store.flat[i] += 0.05f * std::sin(static_cast<float>(i));
+  Session session(std::shared_ptr<Device>(make_device("cpu", 2)), config, table);
+  session.set_weights(store);
+  std::vector<uint16_t> tokens(301);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<uint16_t>(i * i % 61 + i % 3);
+  const auto score = [&](const std::vector<Window>& windows, const ScoreOptions& options) {
+    std::vector<float> nll;
+    score_windows(&session, tokens, windows, nullptr, options, &nll, nullptr);
+    return nll;
+  };
+  const std::vector<float> exact = score(sliding_windows(300, 32, 8, false), {});
+  const std::vector<Window> repeating = sliding_windows(300, 32, 8, false, Edge::kTailRepeated);
+  const std::vector<float> repeated = score(repeating, {.batch = 3});
+  ASSERT_GT(repeated.size(), 300u);
+  EXPECT_TRUE(std::equal(exact.begin(), exact.begin() + 296, repeated.begin()));
+  size_t at = 0;
+  for (const Window& w : repeating) {  // a window that runs over the end equals the shorter one
+    const Window shorter{w.start, w.length - w.unscored, w.scored};
+    const std::vector<float> alone = score({shorter}, {});
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), repeated.begin() + static_cast<ptrdiff_t>(at))) << w.start;
+    at += alone.size();
+  }
+  const std::vector<float> full = score(sliding_windows(300, 32, 8, false, Edge::kFullOnly), {});
+  ASSERT_EQ(full.size(), 34u * 8);
+  EXPECT_TRUE(std::equal(full.begin(), full.begin() + 8, exact.begin()));
+  EXPECT_TRUE(std::equal(full.begin() + 8, full.end(), exact.begin() + 32));
+}
+
+TEST(Score, AMixtureGetsTheScoredLogits) {
+  const ModelConfig config = small_config();
+  const auto table = std::make_shared<const ParamTable>(config);
+  ParamStore store(table);
+  initialise(config, 7, &store);
+  Session session(std::shared_ptr<Device>(make_device("cpu", 2)), config, table);
+  session.set_weights(store);
+  std::vector<uint16_t> tokens(101);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<uint16_t>(i * i % 61 + i % 3);
+  for (const Edge edge : {Edge::kExact, Edge::kTailRepeated, Edge::kFullOnly}) {
+    for (const bool rounded : {false, true}) {
+      std::vector<Window> seen;
+      const auto softmax = [&](const Window& window, std::span<const float> logits, std::span<float> nll) {
+        seen.push_back(window);
+        ASSERT_EQ(static_cast<int64_t>(logits.size()), window.scored * config.vocab);
+        for (int64_t i = 0; i < window.scored; ++i) {
+          const std::span<const float> row = logits.subspan(static_cast<size_t>(i * config.vocab), static_cast<size_t>(config.vocab));
+          double sum = 0;
+          for (const float logit : row) sum += std::exp(static_cast<double>(logit));
+          nll[i] = static_cast<float>(std::log(sum) - row[tokens[static_cast<size_t>(window.first_target() + i)]]);
+        }
+      };
+      const std::vector<Window> windows = sliding_windows(100, 32, 8, false, edge);
+      std::vector<float> plain, mixed;
+      score_windows(&session, tokens, windows, nullptr, {.logits_bf16 = rounded}, &plain, nullptr);
+      score_windows(&session, tokens, windows, nullptr, {.batch = 3, .logits_bf16 = rounded, .mixture = softmax}, &mixed, nullptr);
+      EXPECT_EQ(seen.size(), windows.size());
+      ASSERT_EQ(plain.size(), mixed.size());
+      for (size_t i = 0; i < plain.size(); ++i) ASSERT_NEAR(plain[i], mixed[i], 2e-6) << i;  // fp32 against fp64 of ~4 nats
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sixteen

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "formats/safetensors.h"
 #include "tests/support/shared_data.h"
@@ -110,7 +111,92 @@ TEST(Windows, ChunksScoreFirst) {
   }
 }
 
-TEST(Windows, GoldenOrderOf1584) {
+TEST(Edges, RecordCounts) {  // spec_726_754 7.2-7.4 and appendix B
+  constexpr int64_t kTargets = 62021632, kSeq = 2048;
+  const std::vector<Window> repeated = sliding_windows(kTargets, kSeq, 64, true, Edge::kTailRepeated);
+  EXPECT_EQ(repeated.size(), 969088u);
+  int64_t scored = 0;
+  for (const Window& window : repeated) scored += window.scored;
+  EXPECT_EQ(scored, 62023616);
+  EXPECT_EQ(coverage(repeated, kTargets).repeated, 31 * 64);
+  EXPECT_EQ(coverage(repeated, kTargets).never, 0);
+  const std::vector<Window> full = sliding_windows(kTargets, kSeq, 64, true, Edge::kFullOnly);
+  EXPECT_EQ(full.size(), 969057u);
+  scored = 0;
+  for (const Window& window : full) scored += window.scored;
+  EXPECT_EQ(scored, 62019648);
+  EXPECT_EQ(coverage(full, kTargets).repeated, 0);
+  EXPECT_EQ(coverage(full, kTargets).never, 1984);
+  const std::vector<Chunk> chunks = ttt_chunks(kTargets, kSeq, 64, 32768, true, Edge::kTailRepeated);
+  ASSERT_EQ(chunks.size(), 1893u);
+  for (size_t c = 0; c < chunks.size(); ++c) {
+    ASSERT_EQ(chunks[c].windows.size(), c == 0 ? 481u : c + 1 == chunks.size() ? 415u : 512u) << c;
+    ASSERT_EQ(chunks[c].train_starts.size(), c + 1 == chunks.size() ? 0u : 16u) << c;
+  }
+}
+
+// Against the rules in the words of the spec: starts, and the scored span of each window.
+TEST(Edges, SpansOfEveryWindow) {
+  for (const int64_t seq : {1, 4, 12, 16}) {
+    for (const int64_t stride : {1, 3, 4, 12}) {
+      if (stride > seq) continue;
+      for (int64_t targets = 1; targets < 70; ++targets) {
+        SCOPED_TRACE(::testing::Message() << "seq " << seq << " stride " << stride << " targets " << targets);
+        std::vector<std::vector<int64_t>> repeated, full, ours;
+        for (int64_t start = 0; start < targets; start += stride) {
+          const int64_t length = std::min(seq, targets - start);
+          const int64_t first = start == 0 ? 0 : std::max<int64_t>(length - stride, 0);
+          repeated.push_back({start, start + first + 1, start + length});  // first and last target
+        }
+        for (int64_t start = 0; start + seq <= targets; start += stride) {
+          const int64_t first = start == 0 ? 0 : seq - stride, last = start == 0 ? stride : seq;
+          full.push_back({start, start + first + 1, start + last});
+        }
+        const auto spans = [&](Edge edge) {
+          std::vector<std::vector<int64_t>> all;
+          for (const Window& w : sliding_windows(targets, seq, stride, false, edge)) {
+            EXPECT_EQ(w.length, seq);
+            all.push_back({w.start, w.first_target(), w.first_target() + w.scored - 1});
+          }
+          return all;
+        };
+        ASSERT_EQ(spans(Edge::kTailRepeated), repeated);
+        ASSERT_EQ(spans(Edge::kFullOnly), full);
+      }
+    }
+  }
+}
+
+TEST(Edges, CoverageCountsWhatIsScoredTwiceAndNever) {
+  EXPECT_EQ(coverage({}, 9).never, 9);
+  for (const int64_t targets : {33, 40, 64, 71}) {
+    for (const Edge edge : {Edge::kExact, Edge::kTailRepeated, Edge::kFullOnly}) {
+      const std::vector<Window> windows = sliding_windows(targets, 32, 5, false, edge);
+      std::vector<int> times(static_cast<size_t>(targets + 1));
+      for (const Window& w : windows) {
+        for (int64_t i = 0; i < w.scored; ++i) ++times[static_cast<size_t>(w.first_target() + i)];
+      }
+      int64_t repeated = 0;
+      for (const int n : times) repeated += std::max(0, n - 1);
+      const int64_t never = std::count(times.begin() + 1, times.end(), 0);
+      EXPECT_EQ(coverage(windows, targets).repeated, repeated);
+      EXPECT_EQ(coverage(windows, targets).never, never);
+      EXPECT_EQ(repeated > 0, edge == Edge::kTailRepeated);
+      EXPECT_EQ(never > 0, edge == Edge::kFullOnly);
+    }
+  }
+}
+
+TEST(Edges, NamesRoundTrip) {
+  for (const Edge edge : {Edge::kExact, Edge::kTailRepeated, Edge::kFullOnly}) {
+    Edge parsed = edge == Edge::kExact ? Edge::kFullOnly : Edge::kExact;
+    EXPECT_TRUE(parse_edge(edge_name(edge), &parsed));
+    EXPECT_EQ(parsed, edge);
+    EXPECT_FALSE(parse_edge(std::string(edge_name(edge)) + " ", &parsed));
+  }
+}
+
+TEST(Windows, GoldenOrder) {
   REQUIRE_SHARED("oracle/eval/eval.safetensors");
   const SafetensorsFile file(testing::shared_path("oracle/eval/eval.safetensors"));
   const auto ints = [&](const std::string& name) {
@@ -119,26 +205,36 @@ TEST(Windows, GoldenOrderOf1584) {
     std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
     return values;
   };
-  const std::vector<int32_t> starts = ints("1584.sliding.ws"), positions = ints("1584.sliding.target_pos");
-  std::vector<int32_t> our_starts, our_positions, chunk_starts;
-  for (const Window& window : sliding_windows(5113, 64, 8, true)) {
-    for (int64_t i = 0; i < window.scored; ++i) {
-      our_starts.push_back(static_cast<int32_t>(window.start));
-      our_positions.push_back(static_cast<int32_t>(window.first_target() + i));
+  std::vector<int32_t> starts, positions;
+  const auto list = [&](const std::vector<Window>& windows) {
+    for (const Window& window : windows) {
+      for (int64_t i = 0; i < window.scored; ++i) {
+        starts.push_back(static_cast<int32_t>(window.start));
+        positions.push_back(static_cast<int32_t>(window.first_target() + i));
+      }
     }
+  };
+  const auto expect_order = [&](const std::string& name) {
+    EXPECT_EQ(starts, ints(name + ".ws")) << name;
+    EXPECT_EQ(positions, ints(name + ".target_pos")) << name;
+    starts.clear();
+    positions.clear();
+  };
+  for (const auto& [name, edge] : std::map<std::string, Edge>{
+           {"1584.sliding", Edge::kExact}, {"726.sliding", Edge::kTailRepeated}, {"754.sliding", Edge::kFullOnly}}) {
+    list(sliding_windows(5113, 64, 8, true, edge));
+    expect_order(name);
   }
-  EXPECT_EQ(our_starts, starts);
-  EXPECT_EQ(our_positions, positions);
-  std::vector<int32_t> steps;  // three epochs a training chunk, one batch an epoch
-  const std::vector<Chunk> chunks = ttt_chunks(5113, 64, 8, 256, true);
-  for (size_t c = 0; c < chunks.size(); ++c) {
-    for (const Window& window : chunks[c].windows) {
-      chunk_starts.insert(chunk_starts.end(), window.scored, static_cast<int32_t>(window.start));
+  for (const auto& [pr, edge] : std::map<std::string, Edge>{{"1584", Edge::kExact}, {"726", Edge::kTailRepeated}}) {
+    std::vector<int32_t> steps;  // three epochs a training chunk, one batch an epoch
+    const std::vector<Chunk> chunks = ttt_chunks(5113, 64, 8, 256, true, edge);
+    for (size_t c = 0; c < chunks.size(); ++c) {
+      list(chunks[c].windows);
+      if (!chunks[c].train_starts.empty()) steps.insert(steps.end(), 3, static_cast<int32_t>(c));
     }
-    if (!chunks[c].train_starts.empty()) steps.insert(steps.end(), 3, static_cast<int32_t>(c));
+    expect_order(pr + ".sliding");
+    EXPECT_EQ(steps, ints(pr + ".ttt.step_chunk"));
   }
-  EXPECT_EQ(chunk_starts, starts);
-  EXPECT_EQ(steps, ints("1584.ttt.step_chunk"));
 }
 
 }  // namespace
