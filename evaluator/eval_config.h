@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <string>
 
+#include "evaluator/tap_in.h"
 #include "formats/config_file.h"
 #include "model/transformer.h"
+#include "model/windows.h"
 
 namespace sixteen {
 
@@ -17,22 +19,28 @@ struct TttConfig {             // score-first test-time training by SGD (spec_15
   int64_t batch_seqs = 32;     // windows of one step
   double momentum = 0.9;
   double clip_norm = 1.0;      // global gradient norm; 0: none
-  int64_t freeze_blocks = 0;   // first blocks that stay as they are
+  int64_t freeze_blocks = 0;   // first blocks whose control tensors stay as they are (matrices train on: SgdConfig)
+  FakeQuantConfig fake_quant;  // of the training forward pass alone: keys fake_quant = "none" | "projections" | "matrices" and
+                               // fake_quant_low; #726 and #754 trained on it once their late QAT had switched on
 };
 
 struct EvalConfig {
-  int64_t window = 0;          // tokens; 0: the model's rope.train_len
+  int64_t window = 0;          // tokens, any number; 0: the model's rope.train_len
   int64_t stride = 64;         // of sliding windows
+  Edge edge = Edge::kExact;    // of sliding windows; the other rules exist for parity with records (model/windows.h)
   int64_t batch = 0;           // windows of one forward pass; 0: about 16k tokens. Changes no bit
   bool drop_tail = false;
   bool logits_bf16 = false;    // trap T4
   TttConfig ttt;
   HashEmbedConfig hash{.buckets = 16384, .multiplier = 2039};
+  double hash_lr_mult = 1;     // [eval.hash] lr_mult: the table's learning rate over ttt.lr; #1555: 10 (T9)
+  TapInConfig tap_in;
 };
 
 EvalConfig read_eval_config(Section section, const std::string& where);
 enum class Scoring : uint8_t { kPlain, kSliding, kTraining };  // kTraining: sliding windows and test-time training
-// Also fills in `window`. Throws Error naming the field; looks at stride and [eval.ttt] only when `scoring` uses them.
+// Also fills in `window`. Throws Error naming field, value and rule; looks at stride, edge and [eval.ttt] only when `scoring`
+// uses them. Plain windows with tap_in.enabled are refused.
 void validate(EvalConfig* config, const ModelConfig& model, Scoring scoring, const std::string& where);
 
 }  // namespace sixteen

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <numbers>
 
+#include "formats/check.h"
 #include "formats/file.h"
 
 namespace sixteen {
@@ -57,19 +58,24 @@ std::string polyline(const std::vector<double>& values, const Axis& axis, const 
   return std::string("<polyline class='") + style + "' points='" + points + "'/>";
 }
 
-std::string curve(std::span<const uint16_t> tokens, std::span<const float> nll, const ByteTables& tables) {
+std::string curve(std::span<const uint16_t> tokens, std::span<const Window> windows, std::span<const float> nll,
+                  const ByteTables& tables) {
   const size_t buckets = std::min(kBuckets, nll.size());
-  std::vector<double> local, running;
+  std::vector<double> nats(buckets, 0.0), bytes(buckets, 0.0), local, running;
+  size_t i = 0;
+  for (const Window& window : windows) {
+    for (int64_t target = window.first_target(); target < window.first_target() + window.scored; ++target, ++i) {
+      const size_t bucket = i * buckets / nll.size();
+      nats[bucket] += nll[i];
+      bytes[bucket] += tables.bytes(tokens[target], tokens[target - 1]);
+    }
+  }
+  CHECK(i == nll.size());
   double all_nats = 0, all_bytes = 0;
   for (size_t b = 0; b < buckets; ++b) {
-    double nats = 0, bytes = 0;
-    for (size_t i = nll.size() * b / buckets; i < nll.size() * (b + 1) / buckets; ++i) {
-      nats += nll[i];
-      bytes += tables.bytes(tokens[i + 1], tokens[i]);
-    }
-    all_nats += nats;
-    all_bytes += bytes;
-    local.push_back(nats / std::numbers::ln2 / std::max(bytes, 1.0));
+    all_nats += nats[b];
+    all_bytes += bytes[b];
+    local.push_back(nats[b] / std::numbers::ln2 / std::max(bytes[b], 1.0));
     running.push_back(all_nats / std::numbers::ln2 / std::max(all_bytes, 1.0));
   }
   const auto [low, high] = std::minmax_element(local.begin(), local.end());
@@ -98,8 +104,8 @@ std::string histogram(std::span<const float> nll) {
 
 }  // namespace
 
-void write_report(const std::string& path, const ScoreReport& report, std::span<const uint16_t> tokens, std::span<const float> nll,
-                  const ByteTables& tables) {
+void write_report(const std::string& path, const ScoreReport& report, std::span<const uint16_t> tokens,
+                  std::span<const Window> windows, std::span<const float> nll, const ByteTables& tables) {
   std::string html =
       "<!doctype html><html lang='en'><meta charset='utf-8'><title>" + escape(report.title) +
       "</title><style>body{font:15px system-ui,sans-serif;max-width:900px;margin:2em auto;color:#222}td{padding:.1em 1.2em .1em 0}"
@@ -107,7 +113,7 @@ void write_report(const std::string& path, const ScoreReport& report, std::span<
       ".thick{fill:none;stroke:#14508c;stroke-width:2}.bar{fill:#14508c}</style><h1>" +
       escape(report.title) + "</h1><table>";
   for (const auto& [name, value] : report.facts) html += "<tr><td>" + escape(name) + "</td><td>" + escape(value) + "</td></tr>";
-  html += "</table>" + curve(tokens, nll, tables) + histogram(nll) + "</html>\n";
+  html += "</table>" + curve(tokens, windows, nll, tables) + histogram(nll) + "</html>\n";
   write_file(path, html);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "formats/tokenizer.h"
+#include "model/windows.h"
 
 namespace sixteen {
 
@@ -15,9 +16,10 @@ struct ScoreReport {
   std::vector<std::pair<std::string, std::string>> facts;  // shown as a table
 };
 
-// bpb along the text in `nll.size() / kBuckets` stretches, the running mean, and how losses are distributed. `tokens` is the
-// stream; nll[i] belongs to target i + 1. Atomic.
-void write_report(const std::string& path, const ScoreReport& report, std::span<const uint16_t> tokens, std::span<const float> nll,
-                  const ByteTables& tables);
+// bpb along the text in at most 200 stretches, the running mean, and how losses are distributed. `tokens` is the stream; nll
+// holds the losses of the windows' scored targets in that order: a target scored twice counts twice, one never scored is
+// not there, as in the score itself. Atomic.
+void write_report(const std::string& path, const ScoreReport& report, std::span<const uint16_t> tokens,
+                  std::span<const Window> windows, std::span<const float> nll, const ByteTables& tables);
 
 }  // namespace sixteen

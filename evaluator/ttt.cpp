@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // One SGD step on the windows that begin at `starts`; the loss is the mean over all their targets.
-void train_step(Session* session, Sgd* sgd, std::span<const uint16_t> tokens, std::span<const int64_t> starts, int64_t seq, double lr) {
+TttStep train_step(Session* session, Sgd* sgd, std::span<const uint16_t> tokens, std::span<const int64_t> starts, int64_t seq, double lr) {
   const int64_t micro = std::max<int64_t>(1, kMicroTokens / seq);
   const int64_t count = static_cast<int64_t>(starts.size());
   session->zero_grads();
@@ -42,21 +42,23 @@ void train_step(Session* session, Sgd* sgd, std::span<const uint16_t> tokens, st
   if (!std::isfinite(loss) || !std::isfinite(norm)) {
     fail("test-time training diverged (loss ", loss, ", gradient norm ", norm, "); lower [eval.ttt] lr");
   }
+  return {.lr = lr, .grad_norm = norm, .loss = loss};
 }
 
 }  // namespace
 
 TttResult score_with_training(Session* session, std::span<const uint16_t> tokens, const ByteTables& tables, const EvalConfig& config,
-                              std::vector<float>* nll_out, const std::function<void(int64_t, double)>& progress) {
+                              std::vector<float>* nll_out, const std::function<void(int64_t, double)>& progress, const LogitsToNll& mixture) {
   const TttConfig& c = config.ttt;
   const int64_t targets = static_cast<int64_t>(tokens.size()) - 1;
-  const std::vector<Chunk> chunks = ttt_chunks(targets, config.window, config.stride, c.chunk, config.drop_tail);
-  Sgd sgd(session, {.momentum = c.momentum, .clip_norm = c.clip_norm, .freeze_blocks = c.freeze_blocks});
+  const std::vector<Chunk> chunks = ttt_chunks(targets, config.window, config.stride, c.chunk, config.drop_tail, config.edge);
+  session->set_fake_quant(c.fake_quant);
+  Sgd sgd(session, {.momentum = c.momentum, .clip_norm = c.clip_norm, .freeze_blocks = c.freeze_blocks, .hash_lr_mult = config.hash_lr_mult});
   TttResult result;
   result.chunks = static_cast<int64_t>(chunks.size());
   for (size_t i = 0; i < chunks.size(); ++i) {
     auto start = Clock::now();
-    ScoreOptions options{.batch = config.batch, .logits_bf16 = config.logits_bf16, .looping = true};
+    ScoreOptions options{.batch = config.batch, .logits_bf16 = config.logits_bf16, .looping = true, .mixture = mixture};
     const int64_t before = result.sum.targets;
     result.sum.add(score_windows(session, tokens, chunks[i].windows, &tables, options, nll_out, [&](int64_t) { stop_if_interrupted(); }));
     result.score_seconds += seconds_since(start);
@@ -67,8 +69,8 @@ TttResult score_with_training(Session* session, std::span<const uint16_t> tokens
     for (int64_t epoch = 0; epoch < c.epochs; ++epoch) {
       for (size_t done = 0; done < starts.size(); done += static_cast<size_t>(c.batch_seqs)) {
         const size_t count = std::min(starts.size() - done, static_cast<size_t>(c.batch_seqs));
-        train_step(session, &sgd, tokens, starts.subspan(done, count), config.window, lr);
-        ++result.steps;
+        result.steps.push_back(train_step(session, &sgd, tokens, starts.subspan(done, count), config.window, lr));
+        result.steps.back().chunk = static_cast<int64_t>(i);
         stop_if_interrupted();
       }
     }

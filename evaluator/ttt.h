@@ -15,14 +15,22 @@
 
 namespace sixteen {
 
+struct TttStep {
+  int64_t chunk = 0;
+  double lr = 0, grad_norm = 0, loss = 0;  // norm before clipping; mean nats a target before the step
+};
+
 struct TttResult {
   ScoreSum sum;
-  int64_t chunks = 0, steps = 0;
+  int64_t chunks = 0;
+  std::vector<TttStep> steps;
   double score_seconds = 0, train_seconds = 0;
 };
 
-// nll_out (one value a target, in order) may be null; progress(targets scored, bpb so far) too.
+// nll_out (as score_windows() fills it) and progress(scores so far, bpb so far) may be null. mixture: as in ScoreOptions; the
+// training never sees it. From here on the session's training forward passes are fake-quantised as [eval.ttt] says.
 TttResult score_with_training(Session* session, std::span<const uint16_t> tokens, const ByteTables& tables, const EvalConfig& config,
-                              std::vector<float>* nll_out, const std::function<void(int64_t, double)>& progress);
+                              std::vector<float>* nll_out, const std::function<void(int64_t, double)>& progress,
+                              const LogitsToNll& mixture = nullptr);
 
 }  // namespace sixteen

@@ -32,7 +32,7 @@ std::vector<std::pair<int64_t, int64_t>> trained_ranges(const ParamTable& table,
 struct Sgd::Impl {
   Impl(Session* session, const SgdConfig& config) {
     struct Part {
-      ValueId weights, grads, buffer;
+      ValueId weights, grads, buffer, lr;
     };
     const int64_t flat = session->table().flat_size();
     const HashEmbedConfig& hash = session->hash();
@@ -41,17 +41,18 @@ struct Sgd::Impl {
                                                             {"weights", session->weights()},
                                                             {"buffer", device.allocate(flat * sizeof(float))}};
     Builder b;
-    const ValueId lr = b.input("scalars", {1});
-    const Part all{b.state("weights", {flat}), b.input("grads", {flat}), b.state("buffer", {flat})};
+    const ValueId scalars = b.input("scalars", {2});
+    const ValueId lr = b.view(scalars, 0, {1}), hash_lr = b.view(scalars, 1, {1});
+    const Part all{b.state("weights", {flat}), b.input("grads", {flat}), b.state("buffer", {flat}), lr};
     std::vector<Part> parts;
     for (const auto& [begin, end] : trained_ranges(session->table(), config.freeze_blocks)) {
       const Shape range{end - begin};
       parts.push_back(
-          {b.view(all.weights, begin, range), b.view(all.grads, begin, range), b.view(all.buffer, begin, range)});
+          {b.view(all.weights, begin, range), b.view(all.grads, begin, range), b.view(all.buffer, begin, range), lr});
     }
     if (hash.buckets > 0) {
       const Shape shape{hash.buckets, session->config().dim};
-      parts.push_back({b.state("hash", shape), b.input("hash.grads", shape), b.state("hash.buffer", shape)});
+      parts.push_back({b.state("hash", shape), b.input("hash.grads", shape), b.state("hash.buffer", shape), hash_lr});
       bindings.emplace_back("hash", session->hash_table());
       bindings.emplace_back("hash.grads", session->hash_grads());
       bindings.emplace_back("hash.buffer", device.allocate(shape.numel() * sizeof(float)));
@@ -63,15 +64,17 @@ struct Sgd::Impl {
     }
     const auto [coefficient, norm] = b.clip_scale(sum, bound_or_none(config.clip_norm));
     b.mark_output(norm);
-    for (const Part& part : parts) b.sgd(part.weights, part.grads, part.buffer, coefficient, lr, config.momentum);
+    for (const Part& part : parts) b.sgd(part.weights, part.grads, part.buffer, coefficient, part.lr, config.momentum);
+    hash_lr_mult = config.hash_lr_mult;
     program = std::make_unique<StepProgram>(&device, b.finish(), norm, bindings);
   }
 
   std::unique_ptr<StepProgram> program;
+  double hash_lr_mult = 1;
 };
 
 Sgd::Sgd(Session* session, const SgdConfig& config) : impl_(std::make_unique<Impl>(session, config)) {}
 Sgd::~Sgd() = default;
-double Sgd::step(double lr) { return impl_->program->run({lr}); }
+double Sgd::step(double lr) { return impl_->program->run({lr, lr * impl_->hash_lr_mult}); }
 
 }  // namespace sixteen

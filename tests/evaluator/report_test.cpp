@@ -21,7 +21,8 @@ std::string report_of(const std::vector<float>& nll) {
   const testing::Scratch scratch;
   const std::vector<uint16_t> tokens(nll.size() + 1, 1);
   const ByteTables tables{.base_bytes = {0, 2}, .leading_space = {0, 0}, .boundary = {0, 0}};
-  write_report(scratch.path("r.html"), {"a<b> & c", {{"method", "x < y"}}}, tokens, nll, tables);
+  write_report(scratch.path("r.html"), {"a<b> & c", {{"method", "x < y"}}}, tokens,
+               plain_windows(static_cast<int64_t>(nll.size()), 64, false), nll, tables);
   EXPECT_EQ(scratch.count(), 1u);
   return read_text_file(scratch.path("r.html"));
 }

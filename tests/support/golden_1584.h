@@ -1,56 +1,10 @@
-// The golden evaluation of PR 1584: its little model, 5114 tokens of real text, byte tables and stored results.
+// The golden evaluation of PR 1584 under its own name.
 #pragma once
 
-#include <memory>
-#include <nlohmann/json.hpp>
-#include <string>
-#include <vector>
-
-#include "formats/file.h"
-#include "formats/safetensors.h"
-#include "formats/shard.h"
-#include "formats/tokenizer.h"
-#include "model/session.h"
-#include "tests/model/golden_case.h"
-#include "tests/support/shared_data.h"
+#include "tests/support/golden_eval.h"
 
 namespace sixteen::testing {
 
-struct Golden1584 {
-  Golden1584()
-      : json(nlohmann::json::parse(read_text_file(shared_path("oracle/eval/eval.json")))),
-        results(shared_path("oracle/eval/eval.safetensors")),
-        config(golden_config(json.at("config").at("1584"))),
-        table(std::make_shared<ParamTable>(config)),
-        store(table),
-        shard(shared_path("oracle/eval/" + json.at("stream").at("file").get<std::string>())),
-        tokens(read_shards(shard, config.vocab)),
-        tables(Tokenizer(shared_path("data/tokenizers/fineweb_1024_bpe.model")).byte_tables(config.vocab)) {
-    const SafetensorsFile file(shared_path("oracle/eval/params_1584.safetensors"));
-    for (const ParamSpec& spec : table->specs()) copy_as_float(file.at(spec.name), store.tensor(spec.name));
-  }
-
-  std::unique_ptr<Session> session() const {
-    auto made = std::make_unique<Session>(std::shared_ptr<Device>(make_device("cpu", 2)), config, table);
-    made->set_weights(store);
-    return made;
-  }
-  int64_t targets() const { return static_cast<int64_t>(tokens.size()) - 1; }
-
-  nlohmann::json json;  // eval.json
-  SafetensorsFile results;
-  ModelConfig config;
-  std::shared_ptr<const ParamTable> table;
-  ParamStore store;
-  std::string shard;
-  std::vector<uint16_t> tokens;
-  ByteTables tables;
-};
-
-inline std::vector<float> floats_of(const TensorView& tensor) {
-  std::vector<float> values(static_cast<size_t>(tensor.numel()));
-  copy_as_float(tensor, values);
-  return values;
-}
+using Golden1584 = GoldenEval;
 
 }  // namespace sixteen::testing

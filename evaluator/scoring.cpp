@@ -1,0 +1,169 @@
+// See scoring.h.
+#include "evaluator/scoring.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include "evaluator/ttt.h"
+
+namespace sixteen {
+namespace {
+
+template <class... Parts>
+std::string text(const Parts&... parts) {
+  std::ostringstream line;
+  (line << ... << parts);
+  return line.str();
+}
+
+std::vector<Window> windows_of(const ScoreMethod& method, int64_t targets) {
+  const EvalConfig& c = method.config;
+  if (method.scoring == Scoring::kPlain) return plain_windows(targets, c.window, c.drop_tail);
+  if (method.scoring == Scoring::kSliding) return sliding_windows(targets, c.window, c.stride, c.drop_tail, c.edge);
+  std::vector<Window> windows;
+  for (const Chunk& chunk : ttt_chunks(targets, c.window, c.stride, c.ttt.chunk, c.drop_tail, c.edge)) {
+    windows.insert(windows.end(), chunk.windows.begin(), chunk.windows.end());
+  }
+  return windows;
+}
+
+const char* fake_quant_name(FakeQuantConfig::Scope scope) {
+  switch (scope) {
+    case FakeQuantConfig::Scope::kNone: return "none";
+    case FakeQuantConfig::Scope::kProjections: return "projections";
+    case FakeQuantConfig::Scope::kMatrices: return "matrices";
+  }
+  return "";
+}
+
+std::string tap_in_text(const TapInConfig& t) {
+  std::string line = text("matches of ", t.min_match, " to ", t.max_match, " tokens, hints among the ", t.top_k, " largest logits, weight ",
+                          t.within_weight, " within");
+  line += t.cross ? text(", ", t.cross_weight, " cross") : ", no cross matches";
+  return t.entropy_min > 0 ? text(line, ", entropy of at least ", t.entropy_min, " nats") : line;
+}
+
+}  // namespace
+
+ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<const uint16_t> tokens, const ByteTables& tables,
+                         int32_t bos, bool keep_nll, const Console& console) {
+  const EvalConfig& c = method.config;
+  const int64_t targets = static_cast<int64_t>(tokens.size()) - 1;
+  ScoreOutcome outcome;
+  outcome.windows = windows_of(method, targets);
+  outcome.coverage = coverage(outcome.windows, targets);
+  if (method.hash) session->enable_hash(c.hash);
+  std::optional<TapIn> tap_in;
+  LogitsToNll mixture;
+  if (c.tap_in.enabled) mixture = std::ref(tap_in.emplace(tokens, bos, c.tap_in));
+  std::vector<float>* nll = keep_nll ? &outcome.nll : nullptr;
+  if (method.scoring == Scoring::kTraining) {
+    Progress progress(console, "scoring and training", static_cast<uint64_t>(targets + outcome.coverage.repeated), "targets");
+    const auto show = [&](int64_t done, double bpb) { progress.update(static_cast<uint64_t>(done), "bpb " + std::to_string(bpb).substr(0, 6)); };
+    const TttResult result = score_with_training(session, tokens, tables, c, nll, show, mixture);
+    progress.finish();
+    outcome.sum = result.sum;
+    outcome.ttt_steps = static_cast<int64_t>(result.steps.size());
+    outcome.seconds = progress.seconds();
+  } else {
+    Progress progress(console, "scoring", outcome.windows.size(), "windows");
+    const auto show = [&](int64_t done) {
+      progress.update(static_cast<uint64_t>(done));
+      stop_if_interrupted();
+    };
+    const ScoreOptions options{.batch = c.batch, .logits_bf16 = c.logits_bf16, .looping = true, .mixture = mixture};
+    outcome.sum = score_windows(session, tokens, outcome.windows, &tables, options, nll, show);
+    progress.finish();
+    outcome.seconds = progress.seconds();
+  }
+  if (tap_in) outcome.tap_in = tap_in->counts();
+  return outcome;
+}
+
+std::string method_text(const ScoreMethod& method) {
+  const EvalConfig& c = method.config;
+  if (method.scoring == Scoring::kPlain) return text("plain windows of ", c.window);
+  std::string line = text("sliding windows of ", c.window, ", stride ", c.stride);
+  if (c.edge != Edge::kExact) line += text(", edge rule ", edge_name(c.edge));
+  if (method.scoring == Scoring::kTraining) {
+    line += text(", score-first training (lr ", c.ttt.lr, ", ", c.ttt.epochs, " epochs)");
+  }
+  if (method.hash) line += text(", hash embedding of ", c.hash.buckets);
+  if (c.tap_in.enabled) line += ", Tap-In";
+  return line;
+}
+
+std::vector<std::string> score_notes(const ScoreMethod& method, const ScoreOutcome& outcome) {
+  std::vector<std::string> notes;
+  const Coverage& covered = outcome.coverage;
+  const bool parity = method.scoring != Scoring::kPlain && method.config.edge != Edge::kExact;
+  if (parity) {
+    notes.push_back(text("parity rule ", edge_name(method.config.edge), ": ", covered.repeated, " targets scored more than once, ",
+                         covered.never, " targets never scored"));
+  } else if (covered.never > 0) {
+    notes.push_back(text("drop_tail: the last ", covered.never, " targets are not scored"));
+  }
+  if (method.config.tap_in.enabled) {
+    const TapInCounts& t = outcome.tap_in;
+    notes.push_back(kTapInLabel);
+    notes.push_back(text("Tap-In: ", t.hints, " hints (", t.cross_hints, " cross), ", t.kept, " kept (", t.kept_cross, " cross)"));
+  }
+  return notes;
+}
+
+std::vector<std::pair<std::string, std::string>> settings(const ScoreMethod& method) {
+  const EvalConfig& c = method.config;
+  std::vector<std::pair<std::string, std::string>> rows;
+  if (method.scoring != Scoring::kPlain) rows.emplace_back("edge rule", edge_name(c.edge));
+  rows.emplace_back("last partial window", c.drop_tail ? "dropped" : "scored");
+  rows.emplace_back("logits", c.logits_bf16 ? "rounded to bf16" : "fp32");
+  if (method.scoring == Scoring::kTraining) {
+    const TttConfig& t = c.ttt;
+    rows.emplace_back("training", text("lr ", t.lr, ", ", t.epochs, " epochs, chunks of ", t.chunk, " targets, ", t.batch_seqs,
+                                       " windows a step, momentum ", t.momentum, ", clip ", t.clip_norm, ", ", t.freeze_blocks,
+                                       " blocks frozen, fake quantisation: ", fake_quant_name(t.fake_quant.scope)));
+  }
+  if (method.hash) {
+    rows.emplace_back("hash embedding", text(c.hash.buckets, " rows, multiplier ", c.hash.multiplier, ", added ",
+                                             c.hash.before_norm ? "before" : "after", " the norm, first token's predecessor: ",
+                                             c.hash.own_previous ? "itself" : "id 0", ", lr x ", c.hash_lr_mult));
+  }
+  if (c.tap_in.enabled) rows.emplace_back("Tap-In", tap_in_text(c.tap_in));
+  return rows;
+}
+
+nlohmann::json score_json(const ScoreMethod& method, const ScoreOutcome& outcome) {
+  const ScoreSum& sum = outcome.sum;
+  nlohmann::json json{{"bpb", sum.bpb()},
+                      {"loss", sum.loss()},
+                      {"targets", sum.targets},
+                      {"repeated_targets", outcome.coverage.repeated},
+                      {"unscored_targets", outcome.coverage.never},
+                      {"bytes", sum.bytes},
+                      {"windows", outcome.windows.size()},
+                      {"ttt_steps", outcome.ttt_steps},
+                      {"seconds", outcome.seconds},
+                      {"method", method_text(method)},
+                      {"notes", score_notes(method, outcome)}};
+  if (method.scoring != Scoring::kPlain) json["edge"] = edge_name(method.config.edge);
+  if (method.config.tap_in.enabled) {
+    const TapInConfig& t = method.config.tap_in;
+    json["tap_in"] = {{"hints", outcome.tap_in.hints},
+                      {"cross_hints", outcome.tap_in.cross_hints},
+                      {"kept_hints", outcome.tap_in.kept},
+                      {"kept_cross_hints", outcome.tap_in.kept_cross},
+                      {"min_match", t.min_match},
+                      {"max_match", t.max_match},
+                      {"top_k", t.top_k},
+                      {"within_weight", t.within_weight},
+                      {"cross_weight", t.cross_weight},
+                      {"cross", t.cross},
+                      {"entropy_min", t.entropy_min},
+                      {"label", kTapInLabel}};
+  }
+  return json;
+}
+
+}  // namespace sixteen
