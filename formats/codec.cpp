@@ -151,14 +151,21 @@ class XzDecoder {
   lzma_stream state_ = LZMA_STREAM_INIT;
 };
 
-// Runs a decoder to its end. One byte more room than promised tells a longer stream from a finished one.
+// How many bytes a stream may give: exactly `bytes`, or up to them.
+struct Limit {
+  size_t bytes;
+  bool exact;
+};
+
+// Runs a decoder to its end. One byte more room than allowed tells a longer stream from a finished one.
 template <class Decoder>
-Bytes drain(std::span<const std::byte> input, size_t decoded_bytes, const std::string& name) {
+Bytes drain(std::span<const std::byte> input, Limit limit, const std::string& name) {
+  const std::string expected = (limit.exact ? "" : "at most ") + std::to_string(limit.bytes);
   Decoder decoder;
   Bytes output;
   size_t used = 0, consumed = 0;
   for (Step step = Step::kMore; step != Step::kEnd;) {
-    if (used == output.size()) output.resize(std::min(decoded_bytes + 1, std::max(2 * used, kFirstBuffer)));
+    if (used == output.size()) output.resize(std::min(limit.bytes + 1, std::max(2 * used, kFirstBuffer)));
     Window w{input.data() + consumed, input.size() - consumed, output.data() + used, output.size() - used};
     step = decoder.step(&w);
     const size_t wrote = output.size() - used - w.room;
@@ -166,17 +173,32 @@ Bytes drain(std::span<const std::byte> input, size_t decoded_bytes, const std::s
     used += wrote;
     consumed += read;
     if (step == Step::kDamaged) fail("stream ", name, ": damaged at or before coded byte ", consumed);
-    if (used > decoded_bytes) fail("stream ", name, ": expected ", decoded_bytes, " decoded bytes, found more");
+    if (used > limit.bytes) fail("stream ", name, ": expected ", expected, " decoded bytes, found more");
     if (step == Step::kMore && wrote == 0 && read == 0) {
-      fail("stream ", name, ": truncated: ", input.size(), " coded bytes gave ", used, " of ", decoded_bytes);
+      fail("stream ", name, ": truncated: ", input.size(), " coded bytes gave ", used, " of ", expected);
     }
   }
-  if (used != decoded_bytes) fail("stream ", name, ": expected ", decoded_bytes, " decoded bytes, found ", used);
+  if (limit.exact && used != limit.bytes) fail("stream ", name, ": expected ", expected, " decoded bytes, found ", used);
   if (consumed != input.size()) {
     fail("stream ", name, ": ", input.size() - consumed, " bytes behind its end at coded byte ", consumed);
   }
-  output.resize(decoded_bytes);
+  output.resize(used);
   return output;
+}
+
+Bytes decode_limited(Codec codec, std::span<const std::byte> input, Limit limit, const std::string& name) {
+  CHECK(limit.bytes < std::numeric_limits<size_t>::max());
+  switch (codec) {
+    case Codec::kStored:
+      if (limit.exact ? input.size() != limit.bytes : input.size() > limit.bytes) {
+        fail("stream ", name, ": expected ", limit.exact ? "" : "at most ", limit.bytes, " stored bytes, found ", input.size());
+      }
+      return Bytes(input.begin(), input.end());
+    case Codec::kBrotli: return drain<BrotliDecoder>(input, limit, name);
+    case Codec::kZstd: return drain<ZstdDecoder>(input, limit, name);
+    case Codec::kXz: return drain<XzDecoder>(input, limit, name);
+  }
+  CHECK(false);
 }
 
 }  // namespace
@@ -211,18 +233,11 @@ Bytes encode(Codec codec, int level, std::span<const std::byte> input) {
 }
 
 Bytes decode(Codec codec, std::span<const std::byte> input, size_t decoded_bytes, const std::string& name) {
-  CHECK(decoded_bytes < std::numeric_limits<size_t>::max());
-  switch (codec) {
-    case Codec::kStored:
-      if (input.size() != decoded_bytes) {
-        fail("stream ", name, ": expected ", decoded_bytes, " stored bytes, found ", input.size());
-      }
-      return Bytes(input.begin(), input.end());
-    case Codec::kBrotli: return drain<BrotliDecoder>(input, decoded_bytes, name);
-    case Codec::kZstd: return drain<ZstdDecoder>(input, decoded_bytes, name);
-    case Codec::kXz: return drain<XzDecoder>(input, decoded_bytes, name);
-  }
-  CHECK(false);
+  return decode_limited(codec, input, {decoded_bytes, true}, name);
+}
+
+Bytes decode_up_to(Codec codec, std::span<const std::byte> input, size_t max_bytes, const std::string& name) {
+  return decode_limited(codec, input, {max_bytes, false}, name);
 }
 
 Bytes shuffle_bytes(std::span<const std::byte> input, size_t stride) {

@@ -27,6 +27,9 @@ Bytes encode(Codec codec, int level, std::span<const std::byte> input);
 // Throws Error ("stream NAME: ...") on any damage.
 Bytes decode(Codec codec, std::span<const std::byte> input, size_t decoded_bytes, const std::string& name);
 
+// For streams of other programs, whose decoded size nobody tells: as decode(), but any size up to max_bytes will do.
+Bytes decode_up_to(Codec codec, std::span<const std::byte> input, size_t max_bytes, const std::string& name);
+
 // All bytes at offsets = 0 mod stride, then all at 1 mod stride, ... ; unshuffle is the inverse.
 Bytes shuffle_bytes(std::span<const std::byte> input, size_t stride);
 Bytes unshuffle_bytes(std::span<const std::byte> input, size_t stride);

@@ -75,9 +75,12 @@ void check_content(const SafetensorsFile& file) {
   }
 }
 
-Model empty_model(const std::string& config_json, const std::string& where) {
+// Tensors are compared with the config before memory is taken for what it claims.
+template <class Tensors>
+Model empty_model(const std::string& config_json, const Tensors& tensors, const std::string& where) {
   const ModelConfig config = parse_model_json(config_json, where);
   const auto table = std::make_shared<const ParamTable>(config);
+  check_tensors(tensors, *table, where);
   return {.config = config, .table = table, .store = ParamStore(table), .path = where};
 }
 
@@ -106,8 +109,7 @@ Model load_checkpoint(const std::string& path) {
     fail(path, ": checkpoint version ", version, ", this program reads version ", kVersion);
   }
   check_content(file);
-  Model model = empty_model(metadata_value(file, "model"), path);
-  check_tensors(file.tensors(), *model.table, path);
+  Model model = empty_model(metadata_value(file, "model"), file.tensors(), path);
   for (const TensorView& tensor : file.tensors()) {
     if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kF16 && tensor.dtype != DType::kBF16) {
       fail(path, ": tensor ", tensor.name, ": expected F32, BF16 or F16, found ", dtype_name(tensor.dtype));
@@ -130,8 +132,7 @@ Model load_artifact_model(const std::string& path) {
 }
 
 Model unpack(const Artifact& artifact, const std::string& where) {
-  Model model = empty_model(artifact.config_json, where);
-  check_tensors(artifact.tensors, *model.table, where);
+  Model model = empty_model(artifact.config_json, artifact.tensors, where);
   for (const PackedTensor& tensor : artifact.tensors) {
     const std::vector<float> values = tensor.dequantise();
     check_finite(values, tensor.name, where);

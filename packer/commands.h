@@ -11,5 +11,6 @@ void add_pack_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_audit_command(CLI::App& app);
 void add_export_command(CLI::App& app);
+void add_import_command(CLI::App& app);
 
 }  // namespace sixteen

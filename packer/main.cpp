@@ -9,5 +9,6 @@ int main(int argc, char** argv) {
                              sixteen::add_inspect_command(app);
                              sixteen::add_audit_command(app);
                              sixteen::add_export_command(app);
+                             sixteen::add_import_command(app);
                            });
 }
