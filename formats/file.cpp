@@ -77,6 +77,13 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+void MappedFile::will_need(size_t offset, size_t bytes) const {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)), begin = offset / page * page;
+  if (begin >= size_) return;
+  const size_t end = offset + std::min(bytes, size_ - std::min(offset, size_));
+  madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_WILLNEED);  // advice: refusing it loses nothing
+}
+
 OutputFile::OutputFile(const std::string& path) : path_(path) {
   struct stat status {};
   const bool exists = stat(path.c_str(), &status) == 0;

@@ -23,6 +23,8 @@ class MappedFile {
 
   const std::string& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Advice to fetch a range from the disk ahead of its use; a range beyond the end is cut off.
+  void will_need(size_t offset, size_t bytes) const;
 
  private:
   std::string path_;

@@ -31,6 +31,11 @@ class TokenShard {
   const std::string& path() const { return file_.path(); }
   std::span<const uint16_t> tokens() const { return tokens_; }
 
+  // Advice to fetch the tokens [begin, end) from the disk ahead of their use; a range beyond the end is cut off.
+  void will_need(size_t begin, size_t end) const {
+    file_.will_need(kShardHeaderBytes + begin * sizeof(uint16_t), (end - begin) * sizeof(uint16_t));
+  }
+
   // Throws Error naming the file, the offset and the first id >= vocab.
   void check_vocab(int64_t vocab) const;
 

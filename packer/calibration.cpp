@@ -4,13 +4,13 @@
 #include <algorithm>
 
 #include "formats/file.h"
-#include "model/window_loader.h"
+#include "model/shuffled_loader.h"
 
 namespace sixteen {
 
 Hessians collect_hessians(Session* session, const std::string& calib_pattern, const PackConfig& config, const Console& console) {
   const int64_t seq = config.calib_seq_len;
-  WindowLoader loader(glob_files(calib_pattern), 0, 1, seq, session->config().vocab);
+  ShuffledLoader loader(glob_files(calib_pattern), 0, 1, seq, session->config().vocab);
   std::map<std::string, Buffer> buffers;
   Progress progress(console, "calibration", static_cast<uint64_t>(config.calib_windows), "windows");
   std::vector<int32_t> ids, targets;

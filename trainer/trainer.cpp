@@ -8,6 +8,7 @@
 #include "formats/error.h"
 #include "formats/file.h"
 #include "model/schedule.h"
+#include "model/shuffled_loader.h"
 
 namespace sixteen {
 namespace {
@@ -39,7 +40,7 @@ Trainer::Trainer(const RunOptions& options) : options_(options), table_(std::mak
   const std::vector<std::string> files = find_train_shards(options_.data);
   const int ranks = static_cast<int>(c.virtual_ranks);
   for (int r = 0; r < ranks; ++r) {
-    loaders_.push_back(std::make_unique<WindowLoader>(files, r, ranks, c.seq_len, options_.model.vocab));
+    loaders_.push_back(std::make_unique<ShuffledLoader>(files, r, ranks, c.seq_len, options_.model.vocab));
   }
   if (!options_.val.empty()) {
     validation_ =
@@ -83,7 +84,7 @@ bool Trainer::finished() const {
 }
 
 // Forward and backward of `windows` windows of one loader; returns their weighted loss.
-double Trainer::accumulate(WindowLoader* loader, int64_t windows) {
+double Trainer::accumulate(TrainLoader* loader, int64_t windows) {
   const TrainConfig& c = options_.train;
   double loss = 0;
   for (int64_t done = 0; done < windows; done += c.micro_windows) {

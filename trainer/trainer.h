@@ -14,7 +14,7 @@
 
 #include "model/console.h"
 #include "model/optim.h"
-#include "model/window_loader.h"
+#include "model/train_loader.h"
 #include "trainer/clip_reducer.h"
 #include "trainer/train_config.h"
 #include "trainer/train_log.h"
@@ -59,7 +59,7 @@ class Trainer {
  private:
   double frac() const;  // of the schedule, 0 to 1 and beyond
   bool finished() const;
-  double accumulate(WindowLoader* loader, int64_t windows);
+  double accumulate(TrainLoader* loader, int64_t windows);
   void check_finite(double loss) const;
   struct Interval;  // see train_loop.cpp
   void loop_until_done(RunResult* result);
@@ -81,7 +81,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<ClipReducer> reducer_;                // with clip_scope = "local"
   std::unique_ptr<Validation> validation_;              // with validation data
-  std::vector<std::unique_ptr<WindowLoader>> loaders_;  // one a virtual rank
+  std::vector<std::unique_ptr<TrainLoader>> loaders_;   // one a virtual rank
   std::unique_ptr<TrainLog> log_;
   std::vector<int32_t> ids_, targets_;  // [micro_windows * seq_len], reused
   std::vector<float> row_weight_;

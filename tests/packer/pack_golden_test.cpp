@@ -9,7 +9,7 @@
 
 #include "formats/dtype.h"
 #include "model/score.h"
-#include "model/window_loader.h"
+#include "model/shuffled_loader.h"
 #include "model/windows.h"
 #include "packer/pack.h"
 #include "tests/support/golden_1584.h"
@@ -93,7 +93,7 @@ TEST(PackGolden, CalibrationWindows) {
   REQUIRE_SHARED("oracle/artifact/1584/artifact.json");
   const Golden golden;
   const nlohmann::json& windows = golden.artifact.at("calibration").at("windows_in_order[file,start]");
-  WindowLoader loader({golden.shard}, 0, 1, golden.pack.calib_seq_len, golden.config.vocab);
+  ShuffledLoader loader({golden.shard}, 0, 1, golden.pack.calib_seq_len, golden.config.vocab);
   std::vector<int32_t> x(static_cast<size_t>(golden.pack.calib_windows * golden.pack.calib_seq_len)), y(x.size());
   loader.next_batch(golden.pack.calib_windows, x.data(), y.data());
   ASSERT_EQ(loader.windows().size(), windows.size());

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "model/checkpoint.h"
+#include "model/shuffled_loader.h"
 #include "tests/support/bytes.h"
 #include "tests/trainer/tiny_run.h"
 
@@ -135,7 +136,7 @@ TEST_F(Run, LocalClipIsTheMeanOfClippedGradients) {
   std::vector<float> clipped(initial.flat.size()), unclipped(initial.flat.size());
   double loss = 0;
   for (int64_t rank = 0; rank < kRanks; ++rank) {
-    WindowLoader loader(find_train_shards(o.data), static_cast<int>(rank), kRanks, kSeq, o.model.vocab);
+    ShuffledLoader loader(find_train_shards(o.data), static_cast<int>(rank), kRanks, kSeq, o.model.vocab);
     std::vector<int32_t> ids(kWindows * kSeq), targets(kWindows * kSeq);
     loader.next_batch(kWindows, ids.data(), targets.data());
     session.zero_grads();

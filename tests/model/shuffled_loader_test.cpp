@@ -1,30 +1,20 @@
 // The window sequence against the original loader's (golden data), resume, and what bad shards get.
-#include "model/window_loader.h"
+#include "model/shuffled_loader.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "formats/error.h"
-#include "formats/safetensors.h"
-#include "tests/support/shared_data.h"
+#include "tests/model/golden_loader.h"
 
 namespace sixteen {
 namespace {
 
-using testing::shared_path;
-
-std::vector<int32_t> golden_windows(const SafetensorsFile& file, const std::string& name) {
-  const TensorView& tensor = file.at(name);
-  std::vector<int32_t> values(tensor.numel());
-  std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
-  return values;
-}
+using testing::GoldenLoader;
 
 class ShardFolder {
  public:
@@ -54,16 +44,16 @@ std::string error_of(const std::function<void()>& body) {
   return "no error";
 }
 
-TEST(WindowPlan, TenShardsOfTheRecord) {  // spec_1584_1555 11.1
-  WindowPlan plan(std::vector<int64_t>(10, 100000000), 2048, 0);
+TEST(ShuffledPlan, TenShardsOfTheRecord) {  // spec_1584_1555 11.1
+  ShuffledPlan plan(std::vector<int64_t>(10, 100000000), 2048, 0);
   EXPECT_EQ(plan.windows_left(), 10 * 48827);
   const std::vector<TrainWindow> expected = {{6, 14463481}, {5, 29437493}, {6, 76503545},
                                              {2, 78237259}, {5, 56755765}, {1, 87388114}};
   for (const TrainWindow& window : expected) EXPECT_EQ(plan.next(), window);
 }
 
-TEST(WindowPlan, EveryWindowOnceThenDealtAnew) {
-  WindowPlan plan({100, 5, 0, 40}, 8, 3);
+TEST(ShuffledPlan, EveryWindowOnceThenDealtAnew) {
+  ShuffledPlan plan({100, 5, 0, 40}, 8, 3);
   for (int round = 0; round < 3; ++round) {
     std::vector<TrainWindow> seen;
     do {
@@ -83,18 +73,16 @@ TEST(WindowPlan, EveryWindowOnceThenDealtAnew) {
   }
 }
 
-TEST(WindowPlan, RealScaleGolden) {
-  REQUIRE_SHARED("oracle/loader/loader.safetensors");
-  const SafetensorsFile golden(shared_path("oracle/loader/loader.safetensors"));
-  const auto cases = nlohmann::json::parse(read_text_file(shared_path("oracle/loader/loader.json")))["cases"];
+TEST(ShuffledPlan, RealScaleGolden) {
+  REQUIRE_SHARED(GoldenLoader::kFile);
+  const GoldenLoader golden;
   int compared = 0;
-  for (const auto& [name, c] : cases.items()) {
-    if (name.rfind("1584.real.", 0) != 0) continue;
+  for (const auto& [name, c] : golden.cases("1584.real.")) {
     const int rank = c["rank"], world = c["world_size"];
     const int shards = c["shards"];
     const std::vector<int64_t> tokens((shards - rank + world - 1) / world, c["tokens_per_shard"].get<int64_t>());
-    WindowPlan plan(tokens, c["seq_len"], rank);
-    const std::vector<int32_t> expected = golden_windows(golden, name);
+    ShuffledPlan plan(tokens, c["seq_len"], rank);
+    const std::vector<int32_t> expected = golden.values<int32_t>(name);
     ASSERT_EQ(expected.size(), 2 * c["batches"].get<size_t>() * c["rows_per_batch"].get<size_t>());
     for (size_t i = 0; i < expected.size(); i += 2, ++compared) {
       const TrainWindow window = plan.next();
@@ -105,17 +93,14 @@ TEST(WindowPlan, RealScaleGolden) {
   EXPECT_EQ(compared, 3 * 20 * 48);
 }
 
-TEST(WindowLoader, SmallShardsGolden) {
-  REQUIRE_SHARED("oracle/loader/loader.safetensors");
-  const SafetensorsFile golden(shared_path("oracle/loader/loader.safetensors"));
-  const auto cases = nlohmann::json::parse(read_text_file(shared_path("oracle/loader/loader.json")))["cases"];
+TEST(ShuffledLoader, SmallShardsGolden) {
+  REQUIRE_SHARED(GoldenLoader::kFile);
+  const GoldenLoader golden;
   int compared = 0;
-  for (const auto& [name, c] : cases.items()) {
-    if (name.rfind("1584.W", 0) != 0) continue;
+  for (const auto& [name, c] : golden.cases("1584.W")) {
     const int64_t seq_len = c["seq_len"], rows = c["rows_per_batch"], batches = c["batches"];
-    WindowLoader loader(find_train_shards(shared_path("oracle/loader/data")), c["rank"], c["world_size"], seq_len,
-                        60013);
-    const std::vector<int32_t> expected = golden_windows(golden, name);
+    ShuffledLoader loader(find_train_shards(golden.folder()), c["rank"], c["world_size"], seq_len, golden.kVocab);
+    const std::vector<int32_t> expected = golden.values<int32_t>(name);
     ASSERT_EQ(static_cast<int64_t>(expected.size()), batches * rows * 2);
     std::vector<int32_t> x(rows * seq_len), y(rows * seq_len);
     for (int64_t batch = 0; batch < batches; ++batch) {
@@ -123,13 +108,12 @@ TEST(WindowLoader, SmallShardsGolden) {
       for (int64_t row = 0; row < rows; ++row, ++compared) {
         const int32_t* want = &expected[2 * (batch * rows + row)];
         const TrainWindow got = loader.windows()[row];
-        ASSERT_EQ(got.shard, want[0]) << name << " batch " << batch << " row " << row;
+        const int64_t s = got.shard * c["world_size"].get<int>() + c["rank"].get<int>();  // among all shards
+        ASSERT_EQ(s, want[0]) << name << " batch " << batch << " row " << row;
         ASSERT_EQ(got.start, want[1]) << name << " batch " << batch << " row " << row;
-        const int64_t s = got.shard;
-        for (int64_t t = 0; t < seq_len; ++t) {  // the content that loader.json promises
-          auto token = [&](int64_t i) { return (31 * i + 977 * s + i / 7 * (s + 3)) % 60013; };
-          ASSERT_EQ(x[row * seq_len + t], token(got.start + t));
-          ASSERT_EQ(y[row * seq_len + t], token(got.start + t + 1));
+        for (int64_t t = 0; t < seq_len; ++t) {
+          ASSERT_EQ(x[row * seq_len + t], golden.token(s, got.start + t));
+          ASSERT_EQ(y[row * seq_len + t], golden.token(s, got.start + t + 1));
         }
       }
     }
@@ -137,14 +121,14 @@ TEST(WindowLoader, SmallShardsGolden) {
   EXPECT_EQ(compared, 3 * 50 * 4 + 3 * 50 * 7);
 }
 
-TEST(WindowLoader, RestoreContinuesWithTheSameBatches) {
+TEST(ShuffledLoader, RestoreContinuesWithTheSameBatches) {
   ShardFolder folder;
   for (int i = 0; i < 5; ++i) folder.add("t_train_00000" + std::to_string(i) + ".bin", 300 + 50 * i, 1000 * i);
   const auto files = find_train_shards(folder.path());
-  WindowLoader whole(files, 1, 2, 16, 50000);
+  ShuffledLoader whole(files, 1, 2, 16, 50000);
   std::vector<int32_t> x(6 * 16), y(6 * 16), x2(6 * 16), y2(6 * 16);
   for (int batch = 0; batch < 23; ++batch) whole.next_batch(6, x.data(), y.data());  // past the first deal
-  WindowLoader resumed(files, 1, 2, 16, 50000);
+  ShuffledLoader resumed(files, 1, 2, 16, 50000);
   resumed.restore(whole.state());
   EXPECT_EQ(resumed.windows_drawn(), 23 * 6);
   for (int batch = 0; batch < 20; ++batch) {
@@ -157,26 +141,26 @@ TEST(WindowLoader, RestoreContinuesWithTheSameBatches) {
   EXPECT_EQ(whole.state(), resumed.state());
 }
 
-TEST(WindowLoader, RefusesForeignState) {
+TEST(ShuffledLoader, RefusesForeignState) {
   ShardFolder folder;
   const auto a = folder.add("t_train_000000.bin", 300), b = folder.add("t_train_000001.bin", 301);
-  const std::string state = WindowLoader({a, b}, 0, 1, 16, 50000).state();
-  WindowLoader({b, a}, 0, 1, 16, 50000).restore(state);  // order given does not matter
+  const std::string state = ShuffledLoader({a, b}, 0, 1, 16, 50000).state();
+  ShuffledLoader({b, a}, 0, 1, 16, 50000).restore(state);  // order given does not matter
   for (const std::string& bad : {std::string(), std::string("x"), state + "x", state.substr(0, state.size() - 1),
                                  state.substr(0, state.size() - 1) + "-1"}) {
-    WindowLoader loader({a, b}, 0, 1, 16, 50000);
+    ShuffledLoader loader({a, b}, 0, 1, 16, 50000);
     EXPECT_NE(error_of([&] { loader.restore(bad); }).find("resume"), std::string::npos) << bad;
   }
-  WindowLoader other({a}, 0, 1, 16, 50000);
+  ShuffledLoader other({a}, 0, 1, 16, 50000);
   EXPECT_NE(error_of([&] { other.restore(state); }).find("shards 2 tokens 601"), std::string::npos);
 }
 
-TEST(WindowLoader, BadInput) {
+TEST(ShuffledLoader, BadInput) {
   ShardFolder folder;
   const auto a = folder.add("t_train_000000.bin", 16), b = folder.add("t_train_000001.bin", 17);
   auto loads = [](std::vector<std::string> files, int world, int64_t vocab) {
     return error_of([&] {
-      WindowLoader loader(files, 0, world, 16, vocab);
+      ShuffledLoader loader(files, 0, world, 16, vocab);
       std::vector<int32_t> x(16), y(16);
       loader.next_batch(1, x.data(), y.data());
     });
