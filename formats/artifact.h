@@ -41,6 +41,10 @@ struct StreamOptions {
   int shuffle_stride = 1;  // 1: none
 };
 
+// Every stream there can be, in file order.
+constexpr const char* kStreamNames[] = {"codes2", "codes3", "codes4", "codes5", "codes6",
+                                        "codes7", "codes8", "scales", "plain"};
+
 struct StreamInfo {        // what `inspect` shows
   std::string name;        // "codes6", "codes8", "scales", "plain"
   StreamOptions options;

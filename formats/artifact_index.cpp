@@ -146,8 +146,7 @@ std::vector<StreamInfo> plan_streams(std::span<const PackedTensor> tensors, cons
   }
   std::vector<StreamInfo> streams;
   uint64_t total = 0;
-  for (const char* name :
-       {"codes2", "codes3", "codes4", "codes5", "codes6", "codes7", "codes8", "scales", "plain"}) {
+  for (const char* name : kStreamNames) {
     if (!sizes.contains(name)) continue;
     streams.emplace_back().name = name;
     streams.back().raw_bytes = sizes.at(name);

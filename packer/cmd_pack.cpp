@@ -1,5 +1,6 @@
 // sixteen-pack pack: checkpoint -> artifact, with calibration, a size limit and a read-back.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -29,6 +30,9 @@ PackConfig load_config(const PackCommand& o, const ModelConfig& model) {
     file.check_sections({"model", "train", "pack", "eval"});
     config = read_pack_config(file.section("pack"), o.config);
   }
+  if (!config.rules.empty() && (o.matrix_bits > 0 || o.embedding_bits > 0)) {
+    fail("--bits, --embedding-bits: ", o.config, " has [[pack.rules]], which say how many bits each tensor gets; change those");
+  }
   if (o.matrix_bits > 0) config.matrix.bits = o.matrix_bits;
   if (o.embedding_bits > 0) config.embedding.bits = o.embedding_bits;
   if (!o.codec.empty()) {
@@ -36,6 +40,7 @@ PackConfig load_config(const PackCommand& o, const ModelConfig& model) {
     config.stream.level = default_level(config.stream.codec);
   }
   if (o.level >= 0) config.stream.level = o.level;
+  if (!o.codec.empty() || o.level >= 0) config.codecs.clear();  // the command line is about all streams
   if (o.target_bytes >= 0) config.target_bytes = o.target_bytes;
   validate(config, "command line");
   return config;
@@ -43,22 +48,30 @@ PackConfig load_config(const PackCommand& o, const ModelConfig& model) {
 
 void pack(const PackCommand& o) {
   install_interrupt_handler();
-  if (o.calib.empty() && !o.nearest) {
-    throw UsageError("--calib is required: training shards that GPTQ calibrates on (or --nearest to round without calibration)");
-  }
   const Model model = load_checkpoint(o.input);
   const PackConfig config = load_config(o, model.config);
+  const bool calibrate = !o.nearest && needs_hessians(config, *model.table, o.config.empty() ? o.input : o.config);
+  if (o.calib.empty() && calibrate) {
+    throw UsageError("--calib is required: training shards that GPTQ calibrates on (or --nearest to round without calibration)");
+  }
   const uint64_t code_bytes = total_bytes(count_files(o.code));
   { const OutputFile probe(o.output); }  // an unwritable place is better known before the calibration
   Hessians hessians;
-  if (!o.nearest) {
+  if (calibrate) {
     Session session(make_device(o.device, o.threads), model.config, model.table);
     session.set_weights(model.store);
     hessians = collect_hessians(&session, o.calib, config, o.console);
   }
   Artifact artifact = quantise_model(model, hessians, config, o.console);
-  o.console.say("coding with ", codec_name(config.stream.codec), " level ", config.stream.level, " ...");
+  o.console.say("coding with ", codec_name(config.stream.codec), " level ", config.stream.level,
+                config.codecs.empty() ? "" : " and the streams' own codecs", " ...");
   const PackReport report = write_verified(&artifact, o.output, code_bytes, config, o.over_budget);
+  for (const auto& [name, stream] : config.codecs) {
+    const auto is_it = [&](const StreamInfo& info) { return info.name == name; };
+    if (std::ranges::none_of(artifact.streams, is_it)) {
+      o.console.say("note: [pack.codecs.", name, "] is for a stream that this artifact does not have");
+    }
+  }
   const uint64_t total = report.artifact_bytes + report.code_bytes;
   o.console.say("wrote ", o.output, ": ", report.artifact_bytes, " bytes, read back and compared; with ", report.code_bytes,
                 " bytes of code ", total, " of ", config.target_bytes);
@@ -80,15 +93,15 @@ void add_pack_command(CLI::App& app) {
   c->add_option("checkpoint", o->input, "checkpoint of sixteen-train (.safetensors)")->required();
   c->add_option("-o,--out", o->output, "artifact to write (.s16)")->required();
   c->add_option("--config", o->config, "TOML file with [pack]; without it the defaults of PR 1584");
-  c->add_option("--calib", o->calib, "pattern of training shards for calibration, quoted");
+  c->add_option("--calib", o->calib, "pattern of training shards for calibration, quoted; not needed when no rule says gptq");
   c->add_option("--bits", o->matrix_bits, "of matrices; overrides [pack] matrix_bits (6)")->check(CLI::Range(2, 8));
   c->add_option("--embedding-bits", o->embedding_bits, "of the token embedding; overrides embedding_bits (8)")->check(CLI::Range(2, 8));
-  c->add_option("--codec", o->codec, "stored, brotli, zstd or xz; overrides [pack] codec (brotli)");
+  c->add_option("--codec", o->codec, "stored, brotli, zstd or xz, of all streams; overrides [pack] codec (brotli) and [pack.codecs]");
   c->add_option("--level", o->level, "of the codec; default: its strongest")->check(CLI::NonNegativeNumber);
   c->add_option("--target-bytes", o->target_bytes, "limit of artifact and code in bytes; overrides target_bytes (16000000)")
       ->check(CLI::PositiveNumber);
   c->add_option("--code", o->code, "files and folders of code that count against the limit");
-  c->add_flag("--nearest", o->nearest, "round to nearest, without calibration");
+  c->add_flag("--nearest", o->nearest, "round to nearest where the rules say gptq, without calibration");
   c->add_flag("--over-budget", o->over_budget, "write the artifact even above the limit");
   c->add_option("--device", o->device, "of the calibration, cpu or cuda")->capture_default_str();
   c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
+#include <sstream>
 
 #include "formats/artifact.h"
 #include "formats/error.h"
@@ -14,6 +16,7 @@
 #include "formats/sha256.h"
 #include "formats/shard.h"
 #include "formats/tokenizer.h"
+#include "packer/pack.h"
 
 namespace sixteen {
 namespace {
@@ -49,9 +52,37 @@ std::string format(const char* pattern, Args... args) {
   return text;
 }
 
+// NUMBER:QUANTISER of every tensor, as pack.h describes it; empty when the artifact does not say, or says it of other tensors.
+std::vector<std::string> quantisers_of(const Artifact& artifact) {
+  const auto found = artifact.metadata.find(kQuantisersKey);
+  if (found == artifact.metadata.end()) return {};
+  std::istringstream text(found->second);
+  std::vector<std::string> result{std::istream_iterator<std::string>(text), {}};
+  return result.size() == artifact.tensors.size() ? result : std::vector<std::string>();
+}
+
+std::string kind_of(const PackedTensor& t) {
+  const std::string kind = t.bits > 0 ? "int" + std::to_string(t.bits) : std::string(dtype_name(t.plain_dtype));
+  return t.round_bf16 ? kind + ":BF16" : kind;
+}
+
+// The metadata, rules as a numbered list; who made which tensor stands beside the tensors.
+void say_metadata(const Artifact& artifact, const Console& console) {
+  for (const auto& [key, value] : artifact.metadata) {
+    if (key == kQuantisersKey) continue;
+    if (key != kRulesKey) console.say(key, ": ", value);
+    if (key != kRulesKey) continue;
+    std::istringstream lines(value);
+    int number = 0;
+    for (std::string line; std::getline(lines, line);) console.say("rule ", ++number, ": ", line);
+  }
+}
+
 Json artifact_tensors(const Artifact& artifact, const Console& console) {
   Json tensors = Json::array();
-  console.say(format("%-36s %14s %6s %10s %14s %7s", "tensor", "shape", "bits", "raw bytes", "entropy bytes", "share"));
+  const std::vector<std::string> quantisers = quantisers_of(artifact);
+  console.say(format("%-36s %14s %9s %10s %14s %7s", "tensor", "shape", "bits", "raw bytes", "entropy bytes", "share"),
+              quantisers.empty() ? "" : "  rule:quantiser");
   double all = 0;
   std::vector<double> sizes;
   for (const PackedTensor& t : artifact.tensors) {
@@ -64,10 +95,15 @@ Json artifact_tensors(const Artifact& artifact, const Console& console) {
   for (size_t i = 0; i < artifact.tensors.size(); ++i) {
     const PackedTensor& t = artifact.tensors[i];
     const size_t raw = t.codes.size() + t.scales.size() * sizeof(uint16_t) + t.plain.size();
-    const std::string bits = t.bits > 0 ? "int" + std::to_string(t.bits) : std::string(dtype_name(t.plain_dtype));
-    console.say(format("%-36s %14s %6s %10zu %14.0f %6.2f%%", t.name.c_str(), shape_string(t.shape).c_str(), bits.c_str(), raw, sizes[i],
-                       100 * sizes[i] / all));
+    const std::string bits = kind_of(t);
+    console.say(format("%-36s %14s %9s %10zu %14.0f %6.2f%%", t.name.c_str(), shape_string(t.shape).c_str(), bits.c_str(), raw, sizes[i],
+                       100 * sizes[i] / all),
+                quantisers.empty() ? "" : "  " + quantisers[i]);
     tensors.push_back({{"name", t.name}, {"shape", t.shape}, {"bits", bits}, {"raw_bytes", raw}, {"entropy_bytes", sizes[i]}});
+    if (quantisers.empty()) continue;
+    const size_t colon = std::min(quantisers[i].find(':'), quantisers[i].size());
+    tensors.back()["rule"] = quantisers[i].substr(0, colon);
+    tensors.back()["quantiser"] = quantisers[i].substr(std::min(colon + 1, quantisers[i].size()));
   }
   return tensors;
 }
@@ -79,7 +115,7 @@ Json inspect_artifact(const std::string& path, const Console& console) {
   json["metadata"] = artifact.metadata;
   console.say(path, ": artifact, ", artifact.file_bytes, " bytes, content SHA-256 stored in the file ", to_hex(artifact.digest));
   console.say("config ", artifact.config_json);
-  for (const auto& [key, value] : artifact.metadata) console.say(key, ": ", value);
+  say_metadata(artifact, console);
   json["tensors"] = artifact_tensors(artifact, console);
   console.say(format("%-10s %8s %6s %8s %12s %12s %7s", "stream", "codec", "level", "shuffle", "raw bytes", "coded bytes", "share"));
   uint64_t coded = 0;

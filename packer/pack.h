@@ -11,8 +11,13 @@
 
 namespace sixteen {
 
-// Quantises by the parameter table's policy: matrices and the embedding by GPTQ (nearest rounding where there is no Hessian),
-// small tensors as fp16. Throws Error when a value does not fit fp16.
+// Metadata of artifacts that `inspect` shows: the rules, one a line, and for each tensor NUMBER:QUANTISER, blanks between.
+// They are left out where there is nothing to tell: default rules, and every Hessian that they ask for.
+inline constexpr const char* kRulesKey = "rules";
+inline constexpr const char* kQuantisersKey = "quantisers";
+
+// Stores every tensor as its rule (rules_of) says; GPTQ is rounding to nearest where there is no Hessian (tables that are only
+// looked up, or none were collected). Throws Error when the rules do not fit the model or a value does not fit its type.
 Artifact quantise_model(const Model& model, const Hessians& hessians, const PackConfig& config, const Console& console);
 
 struct PackReport {

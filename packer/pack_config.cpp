@@ -1,13 +1,48 @@
 // See pack_config.h.
 #include "packer/pack_config.h"
 
+#include <algorithm>
+
 #include "formats/error.h"
 
 namespace sixteen {
+namespace {
+
+// codec, level, shuffle_stride; a codec without a level gets its strongest. `key` names the section in errors.
+void read_stream(Section* section, const std::string& where, const std::string& key, StreamOptions* stream) {
+  std::string codec(codec_name(stream->codec));
+  section->read("codec", &codec);
+  try {
+    stream->codec = parse_codec(codec);
+    if (section->has("codec")) stream->level = default_level(stream->codec);
+    section->read("level", &stream->level);
+    section->read("shuffle_stride", &stream->shuffle_stride);
+    check_level(stream->codec, stream->level);
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (message.starts_with(where)) throw;
+    fail(where, ": [", key, "] ", message);
+  }
+}
+
+void validate_stream(const StreamOptions& stream, const std::string& where, const std::string& key) {
+  if (stream.shuffle_stride < 1 || stream.shuffle_stride > 255) {
+    fail(where, ": [", key, "] shuffle_stride: expected 1 (none) to 255, found ", stream.shuffle_stride);
+  }
+  check_level(stream.codec, stream.level);
+}
+
+}  // namespace
 
 PackConfig read_pack_config(Section section, const std::string& where) {
   PackConfig c;
-  std::string codec(codec_name(c.stream.codec));
+  c.rules = read_pack_rules(&section, where);
+  for (const char* key :
+       {"matrix_bits", "matrix_clip_sigmas", "embedding_bits", "embedding_clip_sigmas", "max_plain_numel"}) {
+    if (!c.rules.empty() && section.has(key)) {
+      fail(where, ": [pack] ", key, ": means nothing beside [[pack.rules]], which say it themselves; leave it out");
+    }
+  }
   section.read("matrix_bits", &c.matrix.bits);
   section.read("matrix_clip_sigmas", &c.matrix.clip_sigmas);
   section.read("embedding_bits", &c.embedding.bits);
@@ -17,11 +52,16 @@ PackConfig read_pack_config(Section section, const std::string& where) {
   section.read("calib_windows", &c.calib_windows);
   section.read("calib_batch", &c.calib_batch);
   section.read("calib_seq_len", &c.calib_seq_len);
-  section.read("codec", &codec);
-  c.stream.codec = parse_codec(codec);
-  c.stream.level = default_level(c.stream.codec);
-  section.read("level", &c.stream.level);
-  section.read("shuffle_stride", &c.stream.shuffle_stride);
+  read_stream(&section, where, "pack", &c.stream);
+  Section codecs = section.table("codecs");
+  for (const char* name : kStreamNames) {
+    if (!codecs.has(name)) continue;
+    Section stream = codecs.table(name);
+    read_stream(&stream, where, std::string("pack.codecs.") + name,
+                &c.codecs.try_emplace(name, c.stream).first->second);
+    stream.finish();
+  }
+  codecs.finish();
   section.read("target_bytes", &c.target_bytes);
   section.finish();
   validate(c, where);
@@ -37,11 +77,29 @@ void validate(const PackConfig& c, const std::string& where) {
   if (c.calib_windows < 1 || c.calib_batch < 1 || c.calib_seq_len < 1) {
     fail(where, ": [pack] calib_windows, calib_batch, calib_seq_len: expected 1 or more");
   }
-  if (c.stream.shuffle_stride < 1 || c.stream.shuffle_stride > 255) {
-    fail(where, ": [pack] shuffle_stride: expected 1 (none) to 255, found ", c.stream.shuffle_stride);
-  }
   if (c.target_bytes < 1) fail(where, ": [pack] target_bytes: expected 1 or more");
-  check_level(c.stream.codec, c.stream.level);
+  validate_stream(c.stream, where, "pack");
+  for (const auto& [name, stream] : c.codecs) validate_stream(stream, where, "pack.codecs." + name);
+}
+
+std::vector<PackRule> rules_of(const PackConfig& c) {
+  if (!c.rules.empty()) return c.rules;
+  PackRule small, few, embedding, matrix;
+  small.tensor_class = "small";
+  few.max_numel = c.max_plain_numel;
+  embedding.tensor_class = "embedding";
+  embedding.bits = c.embedding.bits;
+  embedding.clip_sigmas = c.embedding.clip_sigmas;
+  matrix.bits = c.matrix.bits;
+  matrix.clip_sigmas = c.matrix.clip_sigmas;
+  return {small, few, embedding, matrix};
+}
+
+bool needs_hessians(const PackConfig& config, const ParamTable& table, const std::string& where) {
+  const std::vector<PackRule> rules = rules_of(config);
+  const std::vector<size_t> assigned = assign_rules(rules, table, where);
+  return std::any_of(assigned.begin(), assigned.end(),
+                     [&](size_t rule) { return rules[rule].bits > 0 && rules[rule].quantiser == Quantiser::kGptq; });
 }
 
 }  // namespace sixteen

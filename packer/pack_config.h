@@ -1,13 +1,19 @@
 // How a checkpoint becomes an artifact: the [pack] section of a config file. Defaults are PR 1584's.
+//
+// Bites: matrix_*, embedding_* and max_plain_numel describe the four rules that hold when there are no [[pack.rules]]; beside
+// such rules they would mean nothing and are refused.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "formats/artifact.h"
 #include "formats/config_file.h"
 #include "model/params.h"
 #include "packer/gptq.h"
+#include "packer/pack_rules.h"
 
 namespace sixteen {
 
@@ -16,14 +22,22 @@ struct PackConfig {
   QuantOptions embedding{.bits = 8, .clip_sigmas = 20.0};
   double damping = 0.01;            // of GPTQ: share of the mean diagonal
   int64_t max_plain_numel = 65536;  // smaller tensors are stored as fp16, whatever their class
+  std::vector<PackRule> rules;      // [[pack.rules]]; empty: the default ones, see rules_of()
   int64_t calib_windows = 3072;     // windows of the training order, from its start
   int64_t calib_batch = 48;         // windows of one forward pass
   int64_t calib_seq_len = 2048;
   StreamOptions stream{.codec = Codec::kBrotli, .level = 11, .shuffle_stride = 2};
+  std::map<std::string, StreamOptions> codecs;  // [pack.codecs.NAME] of single streams (codes2 ... codes8, scales, plain)
   int64_t target_bytes = 16000000;  // decimal; artifact and counted code together
 };
 
 PackConfig read_pack_config(Section section, const std::string& where);
 void validate(const PackConfig& config, const std::string& where);
+
+// config.rules, or PR 1584's: small tensors and those up to max_plain_numel fp16, embeddings and matrices by GPTQ.
+std::vector<PackRule> rules_of(const PackConfig& config);
+
+// Whether some tensor of the table is quantised against a Hessian, so that calibration is needed.
+bool needs_hessians(const PackConfig& config, const ParamTable& table, const std::string& where);
 
 }  // namespace sixteen

@@ -85,8 +85,8 @@ TEST(ClipSearch, WorkedExample) {
   cpu::ThreadPool pool(1);
   const QuantisedMatrix matrix = quantise_clip_matrix(pool, kExample, 2, 8, {});
   EXPECT_EQ(matrix.codes, (std::vector<int8_t>{16, -4, 1, 31, -11, 6, -20, 0, 3, -2, 9, -8, 12, 0, -16, 6}));
-  EXPECT_EQ(f16_to_float(matrix.scales[0]), 0.0548400879f);  // of the third percentile and those after it
-  EXPECT_EQ(f16_to_float(matrix.scales[1]), 0.0322570801f);  // the floor
+  EXPECT_EQ(f16_to_float(matrix.scales[0]), 0.0548400879f);               // of the third percentile and those after it
+  EXPECT_EQ(f16_to_float(matrix.scales[1]), 0.0322570801f);               // the floor
   EXPECT_NEAR(squared_error(kExample, matrix) / 16, 0.000163899, 5e-10);  // as many digits as the table gives
   const QuantisedMatrix row = quantise_clip_row(pool, kExample, 2, 8, {});
   EXPECT_EQ(row.codes, matrix.codes);  // -0.5 is a tie: -16 with the percentile 1, -15 with the others

@@ -72,6 +72,32 @@ TEST(Inspect, ArtifactSizesAddUp) {
   EXPECT_EQ(json.at("config").at("dim"), 32);
 }
 
+// Which rule stored a tensor and which quantiser made its codes; metadata that speak of other tensors are only shown.
+TEST(Inspect, ArtifactTellsRulesAndQuantisers) {
+  const Scratch scratch;
+  const std::string path = write_artifact(scratch);
+  ::testing::internal::CaptureStdout();
+  const nlohmann::ordered_json json = inspect_file(path, Console{});
+  const std::string text = ::testing::internal::GetCapturedStdout();
+  EXPECT_NE(text.find("rule 2: at most 256 elements: fp16"), std::string::npos) << text;
+  EXPECT_NE(text.find("  4:nearest\n"), std::string::npos) << text;
+  for (const auto& tensor : json.at("tensors")) {
+    const bool small = tensor.at("bits") == "F16";
+    EXPECT_EQ(tensor.at("quantiser"), small ? "fp16" : "nearest") << tensor;
+    EXPECT_EQ(tensor.at("rule"), small ? "1" : tensor.at("name") == "tok_emb.weight" ? "3" : "4") << tensor;
+  }
+  Artifact artifact = read_artifact(path);
+  for (const char* nonsense : {"", "1:fp16", "x", ":", "4:nearest 4:nearest"}) {
+    artifact.metadata[kQuantisersKey] = nonsense;
+    write_verified(&artifact, path, 0, {}, false);
+    EXPECT_FALSE(inspect_file(path, kQuiet).at("tensors")[0].contains("rule"));
+  }
+  artifact.tensors[0].round_bf16 = true;
+  artifact.metadata.erase(kQuantisersKey);
+  write_verified(&artifact, path, 0, {}, false);
+  EXPECT_EQ(inspect_file(path, kQuiet).at("tensors")[0].at("bits"), "int6:BF16");
+}
+
 TEST(Inspect, CheckpointShardAndSidecar) {
   const Scratch scratch;
   const ModelConfig config = testing::tiny_config();

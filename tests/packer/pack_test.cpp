@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "formats/dtype.h"
 #include "formats/shard.h"
 #include "model/score.h"
 #include "packer/code_size.h"
@@ -94,6 +95,78 @@ TEST_F(Pack, QuantisationCostsLittle) {
       quantise_model({.config = config_, .table = store_.table, .store = store_, .path = ""}, {}, tiny_pack(), kQuiet),
       "");
   EXPECT_NEAR(loss(rounded.store), before, 0.1);
+}
+
+// By rules: every kind of storage reads back as it was written, each stream under its own codec; and the artifact says how.
+TEST_F(Pack, RulesQuantisersAndCodecs) {
+  ConfigFile file = ConfigFile::parse(R"(
+[pack]
+codec = "zstd"
+level = 3
+[pack.codecs.plain]
+codec = "xz"
+level = 6
+[[pack.rules]]
+class = "small"
+mode = "fp32"
+[[pack.rules]]
+match = ["tok_emb"]
+mode = "int8"
+quantiser = "row_quantile"
+round_bf16 = true
+[[pack.rules]]
+match = ["mlp.fc"]
+mode = "int6"
+quantiser = "clip_matrix"
+min_clip = 0
+[[pack.rules]]
+match = ["mlp.proj"]
+mode = "int5"
+quantiser = "clip_row"
+min_clip = 0
+[[pack.rules]]
+match = ["attn.c_v"]
+mode = "bf16"
+[[pack.rules]]
+match = ["attn.c_q"]
+mode = "int4"
+quantiser = "nearest"
+clip_sigmas = 2.5
+[[pack.rules]]
+mode = "int6"
+)",
+                                      "r.toml");
+  const PackConfig config = read_pack_config(file.section("pack"), "r.toml");
+  const Model before = load_checkpoint(scratch_.path("m.safetensors"));
+  for (const Hessians& known : {hessians(), Hessians{}}) {
+    Artifact packed = quantise_model(before, known, config, kQuiet);
+    const std::string last = known.empty() ? "7:nearest" : "7:gptq";
+    EXPECT_TRUE(packed.metadata.at(kQuantisersKey).starts_with("6:nearest " + last + " 6:nearest")) << packed.metadata.at(kQuantisersKey);
+    EXPECT_NE(packed.metadata.at(kQuantisersKey).find("3:clip_matrix 3:clip_matrix"), std::string::npos);
+    EXPECT_NE(packed.metadata.at(kRulesKey).find("name has attn.c_v: bf16\nname has attn.c_q: int4, nearest, clip_sigmas 2.5\n"),
+              std::string::npos);
+    write_verified(&packed, out_, 0, config, false);
+    for (const StreamInfo& stream : packed.streams) {
+      EXPECT_EQ(stream.options.codec, stream.name == "plain" ? Codec::kXz : Codec::kZstd) << stream.name;
+    }
+    const Model after = load_model(out_);
+    for (const ParamSpec& spec : before.table->specs()) {
+      const std::span<const float> a = before.store.tensor(spec.name), b = after.store.tensor(spec.name);
+      double error = 0, size = 0;
+      for (size_t i = 0; i < a.size(); ++i) {
+        error += std::pow(double(a[i]) - b[i], 2);
+        size += std::pow(a[i], 2);
+        EXPECT_TRUE(spec.quant != QuantClass::kSmall || a[i] == b[i]) << spec.name;
+        EXPECT_TRUE(spec.quant != QuantClass::kEmbedding || round_to_bf16(b[i]) == b[i]);
+      }
+      // The widest step is 12.85 / 31 sigmas; its square over 12 is 0.0143, and GPTQ moves weights to spare outputs.
+      EXPECT_LT(error, 0.04 * size) << spec.name;
+    }
+  }
+  const Artifact by_default = artifact();
+  EXPECT_EQ(by_default.metadata.size(), 1u);  // the producer: nothing to tell
+  const Artifact rounded = quantise_model(before, {}, tiny_pack(), kQuiet);
+  EXPECT_NE(rounded.metadata.at(kQuantisersKey).find("4:nearest"), std::string::npos);
 }
 
 TEST_F(Pack, PackingTwiceGivesTheSameBytes) {
