@@ -232,7 +232,7 @@ TEST_F(Cli, CudaWithoutIt) {
 TEST_F(Cli, WrongUsageIsCodeTwo) {
   expect_refused(score("m.s16") + " --hash-embed", 2, {"--hash-embed needs --ttt"});
   expect_refused(score("m.s16") + " --hash-buckets 64", 2, {"--ttt"});
-  expect_refused("pack pack m.safetensors -o old.s16", 2, {"--calib"});
+  expect_refused("pack pack m.safetensors -o old.s16 --config pack.toml", 2, {"--calib"});
   expect_refused("pack pack m.safetensors -o old.s16 --nearest --bits 9", 2, {"--bits"});
   expect_refused("pack pack -o old.s16 --nearest", 2, {"checkpoint"});
   expect_refused(score("m.s16") + " --windw 8", 2, {"--windw"});

@@ -46,29 +46,38 @@ struct Scored {
   std::vector<float> nll, weights;  // weights: after test-time training
 };
 
-Scored score(Scoring scoring, int64_t batch, int threads, const std::vector<uint16_t>& tokens) {
+// What is scored and how; hash embedding and fake quantisation come with test-time training.
+struct Way {
+  const char* name;
+  Scoring scoring;
+  bool tap_in = false;
+};
+
+Scored score(const Way& way, int64_t batch, int threads, const std::vector<uint16_t>& tokens) {
   const ParamStore store = tiny_store(tiny_config());
   Session session(std::shared_ptr<Device>(make_device("cpu", threads)), tiny_config(), store.table);
   session.set_weights(store);
   const EvalConfig config = eval_config(batch);
   const int64_t targets = static_cast<int64_t>(tokens.size()) - 1;
   Scored result;
-  if (scoring == Scoring::kTraining) {
+  LogitsToNll mixture;
+  if (way.tap_in) mixture = TapIn(tokens, 1, {.enabled = true, .top_k = 20, .within_weight = 0.1});
+  if (way.scoring == Scoring::kTraining) {
     session.enable_hash({.buckets = 64, .multiplier = 2039});
-    result.sum = score_with_training(&session, tokens, tiny_tables(), config, &result.nll, nullptr).sum;
+    result.sum = score_with_training(&session, tokens, tiny_tables(), config, &result.nll, nullptr, mixture).sum;
     ParamStore trained(store.table);
     session.get_weights(&trained);
     result.weights = trained.flat;
   } else {
-    const std::vector<Window> windows = scoring == Scoring::kPlain ? plain_windows(targets, kWindow, false)
-                                                                   : sliding_windows(targets, kWindow, kStride, false);
+    const std::vector<Window> windows = way.scoring == Scoring::kPlain ? plain_windows(targets, kWindow, false)
+                                                                       : sliding_windows(targets, kWindow, kStride, false);
     const ByteTables tables = tiny_tables();
-    result.sum = score_windows(&session, tokens, windows, &tables, {.batch = batch}, &result.nll, nullptr);
+    result.sum = score_windows(&session, tokens, windows, &tables, {.batch = batch, .mixture = mixture}, &result.nll, nullptr);
   }
   return result;
 }
 
-class Scores : public ::testing::TestWithParam<Scoring> {};
+class Scores : public ::testing::TestWithParam<Way> {};
 
 TEST_P(Scores, HaveTheSameBitsForAnyBatchAndThreads) {
   const std::vector<uint16_t> tokens = tiny_tokens(403);
@@ -113,16 +122,76 @@ TEST_P(Scores, NeverLookAhead) {
   EXPECT_EQ(first, static_cast<ptrdiff_t>(kChanged) - 1);  // nll[i] is target i + 1
 }
 
-INSTANTIATE_TEST_SUITE_P(Modes, Scores, ::testing::Values(Scoring::kPlain, Scoring::kSliding, Scoring::kTraining),
-                         [](const auto& test) {
-                           return std::string(test.param == Scoring::kPlain     ? "Plain"
-                                              : test.param == Scoring::kSliding ? "Sliding"
-                                                                                : "Training");
-                         });
+constexpr Way kPlain{"Plain", Scoring::kPlain}, kSliding{"Sliding", Scoring::kSliding}, kTraining{"Training", Scoring::kTraining};
+
+INSTANTIATE_TEST_SUITE_P(Modes, Scores,
+                         ::testing::Values(kPlain, kSliding, kTraining, Way{"SlidingTapIn", Scoring::kSliding, true},
+                                           Way{"TrainingTapIn", Scoring::kTraining, true}),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(TapInScores, ChangeThePlacesOfHintsAlone) {
+  std::vector<uint16_t> tokens = tiny_tokens(403);
+  tokens[0] = tokens[90] = 1;
+  const Scored plain = score(kSliding, 0, 2, tokens), mixed = score({"", Scoring::kSliding, true}, 0, 2, tokens);
+  std::vector<bool> hinted(tokens.size());
+  const TapInMatcher matcher(tokens, 1, {.min_match = 1});
+  for (const Window& window : sliding_windows(402, kWindow, kStride, false)) {
+    for (const TapInHint& hint : matcher.match(window)) hinted[static_cast<size_t>(window.start + hint.position)] = true;
+  }
+  int64_t changed = 0;
+  for (size_t i = 0; i < plain.nll.size(); ++i) {
+    const double difference = std::abs(plain.nll[i] - mixed.nll[i]);
+    if (!hinted[i]) {
+      EXPECT_LT(difference, 2e-6) << i;  // the same softmax in fp32 and in fp64
+    }
+    changed += difference > 1e-3;
+  }
+  EXPECT_GT(changed, 20);
+}
+
+// One step more on weights of few bits is another step; the score of the first chunk sees neither.
+TEST(Ttt, FakeQuantisationReachesTheTrainingPassAlone) {
+  const std::vector<uint16_t> tokens = tiny_tokens(403);
+  const ParamStore store = tiny_store(tiny_config());
+  std::vector<std::vector<float>> nll(2);
+  for (const bool fake : {false, true}) {
+    Session session(std::shared_ptr<Device>(make_device("cpu", 2)), tiny_config(), store.table);
+    session.set_weights(store);
+    EvalConfig config = eval_config(0);
+    if (fake) config.ttt.fake_quant.scope = FakeQuantConfig::Scope::kMatrices;
+    score_with_training(&session, tokens, tiny_tables(), config, &nll[fake], nullptr);
+  }
+  const auto first = std::mismatch(nll[0].begin(), nll[0].end(), nll[1].begin()).first - nll[0].begin();
+  EXPECT_EQ(first, 96);
+}
+
+TEST(Ttt, TheHashTableHasALearningRateOfItsOwn) {
+  const std::vector<uint16_t> tokens = tiny_tokens(200);
+  const ParamStore store = tiny_store(tiny_config());
+  std::vector<std::vector<float>> tables;
+  for (const double mult : {1.0, 10.0, 0.0}) {
+    Session session(std::shared_ptr<Device>(make_device("cpu", 2)), tiny_config(), store.table);
+    session.set_weights(store);
+    session.enable_hash({.buckets = 64, .multiplier = 2039});
+    EvalConfig config = eval_config(0);
+    config.ttt.chunk = 160;  // two chunks: one round of training
+    config.ttt.epochs = 1;
+    config.ttt.batch_seqs = 32;
+    config.hash_lr_mult = mult;
+    score_with_training(&session, tokens, tiny_tables(), config, nullptr, nullptr);
+    tables.emplace_back(64 * 32);
+    session.device().download(tables.back().data(), session.hash_table().data(), session.hash_table().bytes());
+  }
+  for (size_t i = 0; i < tables[0].size(); ++i) {
+    ASSERT_NEAR(tables[1][i], 10 * tables[0][i], 1e-5 * std::abs(tables[1][i]));  // one step from zero
+    ASSERT_EQ(tables[2][i], 0);
+  }
+  EXPECT_GT(*std::max_element(tables[0].begin(), tables[0].end()), 1e-5);
+}
 
 TEST(Ttt, HelpsOnTextThatRepeatsAndDivergesWithAMessage) {
   const std::vector<uint16_t> tokens = tiny_tokens(403);
-  const Scored sliding = score(Scoring::kSliding, 0, 2, tokens), trained = score(Scoring::kTraining, 0, 2, tokens);
+  const Scored sliding = score(kSliding, 0, 2, tokens), trained = score(kTraining, 0, 2, tokens);
   EXPECT_TRUE(std::equal(sliding.nll.begin(), sliding.nll.begin() + 96,
                          trained.nll.begin()));  // the first chunk is scored untrained
   EXPECT_LT(trained.sum.loss(), sliding.sum.loss() - 0.05);
@@ -134,22 +203,6 @@ TEST(Ttt, HelpsOnTextThatRepeatsAndDivergesWithAMessage) {
   config.ttt.lr = 1e30;
   testing::expect_error("[eval.ttt] lr",
                         [&] { score_with_training(&session, tokens, tiny_tables(), config, nullptr, nullptr); });
-}
-
-TEST(EvalConfig, LooksAtWhatTheModeUses) {
-  const ModelConfig model = tiny_config();
-  EvalConfig config;  // stride 64 and chunk 32768 against a window of 32
-  validate(&config, model, Scoring::kPlain, "x.toml");
-  EXPECT_EQ(config.window, 32);
-  testing::expect_error("x.toml: stride: expected 1 to the window of 32, found 64",
-                        [&] { validate(&config, model, Scoring::kSliding, "x.toml"); });
-  config.stride = 16;
-  config.ttt.chunk = 31;
-  validate(&config, model, Scoring::kSliding, "x.toml");
-  testing::expect_error("ttt.chunk", [&] { validate(&config, model, Scoring::kTraining, "x.toml"); });
-  config.ttt.chunk = 32;
-  config.ttt.freeze_blocks = 5;
-  testing::expect_error("ttt.freeze_blocks", [&] { validate(&config, model, Scoring::kTraining, "x.toml"); });
 }
 
 }  // namespace
