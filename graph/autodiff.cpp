@@ -56,10 +56,10 @@ class Autodiff {
   // that nobody asked about gets a value that nobody reads.
   Target target(ValueId of) {
     if (value(of).gradient != kNoValue) return {value(of).gradient, true};
-    if (!needs(of)) return {b_.temp(b_.shape(of)), false};
+    if (!needs(of)) return {b_.temp(b_.shape(of), value(of).dtype), false};
     const auto found = gradients_.find(of);
     if (found != gradients_.end()) return {found->second, true};
-    return {gradients_[of] = b_.temp(b_.shape(of)), false};
+    return {gradients_[of] = b_.temp(b_.shape(of), value(of).dtype), false};
   }
 
   // The same for outputs that kernels always add to (gradients of per-channel parameters).
@@ -160,7 +160,7 @@ void Autodiff::differentiate(const Node& node, ValueId dy) {
     case Op::kResidualMixGrad: case Op::kAddScaledGrad: case Op::kSkipGateGrad: case Op::kLaneMixGrad: case Op::kLeakyReluSqGrad:
     case Op::kHeadNormGrad: case Op::kAttentionGrad: case Op::kXsaGrad: case Op::kSoftcapGrad: case Op::kHeadNll:
     case Op::kHeadLoss: case Op::kSumSquares: case Op::kClipScale: case Op::kMuonDirection: case Op::kNewtonSchulz:
-    case Op::kMuonApply: case Op::kAdamW: case Op::kSgd: case Op::kEma:
+    case Op::kMuonApply: case Op::kAdamW: case Op::kSgd: case Op::kEma: case Op::kCast:
       CHECK(false);  // no gradient is defined
   }
 }

@@ -6,7 +6,7 @@
 namespace sixteen {
 
 Builder::Builder(DType dtype) {
-  CHECK(dtype == DType::kF32 || dtype == DType::kF64);
+  CHECK(dtype == DType::kF32 || dtype == DType::kF64 || dtype == DType::kBF16);
   graph_.dtype_ = dtype;
 }
 
@@ -28,21 +28,21 @@ void Builder::add_node(Op op, Attrs attrs, std::vector<ValueId> in, std::vector<
   graph_.nodes_.push_back({op, attrs, std::move(in), std::move(out)});
 }
 
-ValueId Builder::input(const std::string& name, Shape shape) {
-  return add_value({.name = name, .kind = ValueKind::kInput, .dtype = graph_.dtype_, .shape = shape});
+ValueId Builder::input(const std::string& name, Shape shape, DType dtype) {
+  return add_value({.name = name, .kind = ValueKind::kInput, .dtype = dtype, .shape = shape});
 }
 
 ValueId Builder::input_ids(const std::string& name, Shape shape) {
   return add_value({.name = name, .kind = ValueKind::kInput, .dtype = DType::kI32, .shape = shape});
 }
 
-ValueId Builder::weight(const std::string& name, Shape shape, ValueId gradient) {
+ValueId Builder::weight(const std::string& name, Shape shape, ValueId gradient, DType dtype) {
   if (gradient != kNoValue) CHECK(this->shape(gradient).numel() == shape.numel());
-  return add_value({.name = name, .kind = ValueKind::kWeight, .dtype = graph_.dtype_, .shape = shape, .gradient = gradient});
+  return add_value({.name = name, .kind = ValueKind::kWeight, .dtype = dtype, .shape = shape, .gradient = gradient});
 }
 
-ValueId Builder::state(const std::string& name, Shape shape) {
-  return add_value({.name = name, .kind = ValueKind::kState, .dtype = graph_.dtype_, .shape = shape});
+ValueId Builder::state(const std::string& name, Shape shape, DType dtype) {
+  return add_value({.name = name, .kind = ValueKind::kState, .dtype = dtype, .shape = shape});
 }
 
 ValueId Builder::view(ValueId base, int64_t offset, Shape shape) {
@@ -93,7 +93,7 @@ ValueId Builder::matmul(ValueId a, ValueId b, bool ta, bool tb) {
   const Shape& sa = shape(a);
   const Shape& sb = shape(b);
   CHECK(sa.rank() == 2 && sb.rank() == 2);
-  CHECK((ta ? sa[0] : sa[1]) == (tb ? sb[1] : sb[0]));
+  CHECK((ta ? sa[0] : sa[1]) == (tb ? sb[1] : sb[0]) && dtype(a) == dtype(b));
   const ValueId y = temp({ta ? sa[1] : sa[0], tb ? sb[0] : sb[1]});
   add_node(Op::kMatmul, {.ta = ta, .tb = tb}, {a, b}, {y});
   return y;
@@ -205,7 +205,7 @@ ValueId Builder::attention(ValueId q, ValueId k, ValueId v, const AttentionShape
   CHECK(s.heads % s.kv_heads == 0 && shape(q)[1] % s.heads == 0 && shape(k) == shape(v));
   CHECK(shape(k)[1] == shape(q)[1] / s.heads * s.kv_heads && shape(k)[0] % s.seq == 0);
   CHECK(s.query_rows >= 1 && s.query_rows <= s.seq && shape(q)[0] == shape(k)[0] / s.seq * s.query_rows);
-  const ValueId y = temp(shape(q)), lse = temp({shape(q)[0] * s.heads});
+  const ValueId y = temp(shape(q)), lse = temp({shape(q)[0] * s.heads}, bound_dtype());
   add_node(Op::kAttention,
            {.alpha = alpha, .heads = s.heads, .kv_heads = s.kv_heads, .seq = s.seq, .query_rows = s.query_rows}, {q, k, v},
            {y, lse});
@@ -233,17 +233,18 @@ ValueId Builder::softcap(ValueId z, double cap) {
 }
 
 ValueId Builder::head_nll(ValueId x, ValueId table, ValueId targets, double cap, bool round_bf16) {
-  CHECK(shape(x)[1] == shape(table)[1] && shape(targets).numel() == shape(x)[0]);
+  CHECK(shape(x)[1] == shape(table)[1] && shape(targets).numel() == shape(x)[0] && dtype(x) == dtype(table));
   CHECK(graph_.values_[targets].dtype == DType::kI32);
-  const ValueId nll = temp({shape(x)[0]});
+  const ValueId nll = temp({shape(x)[0]}, bound_dtype());
   add_node(Op::kHeadNll, {.alpha = cap, .round_bf16 = round_bf16}, {x, table, targets}, {nll});
   return nll;
 }
 
 HeadLoss Builder::head_loss(ValueId x, ValueId table, ValueId targets, ValueId row_weight, double cap) {
   CHECK(shape(x)[1] == shape(table)[1] && shape(targets).numel() == shape(x)[0] && shape(row_weight).numel() == shape(x)[0]);
+  CHECK(dtype(x) == dtype(table));
   CHECK(graph_.values_[targets].dtype == DType::kI32);
-  const HeadLoss loss{temp({shape(x)[0]}), temp(shape(x))};
+  const HeadLoss loss{temp({shape(x)[0]}, bound_dtype()), temp(shape(x))};
   std::vector<ValueId> out = {loss.nll, loss.dx};
   if (graph_.values_[table].gradient != kNoValue) out.push_back(graph_.values_[table].gradient);
   add_node(Op::kHeadLoss, {.alpha = cap}, {x, table, targets, row_weight}, out);

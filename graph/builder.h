@@ -6,7 +6,10 @@
 //   b.backward({{y, dy}});              // adds the gradient nodes; "grad.w" is added to
 //   Graph g = b.finish();
 //
-// Bites: backward() differentiates every node recorded so far and must be called at most once, after the forward graph is complete.
+// In a kBF16 graph activations (temporaries) are bf16; losses, log-sum-exps, norms and bound values are fp32 unless asked for
+// otherwise: matrices and embeddings that products read are bound as bf16 copies of the fp32 weights (weight(..., kBF16)), with
+// fp32 gradients. A gradient of an activation has its activation's type.
+// Bites: both operands of a product must have one type. backward() differentiates every node recorded so far and must be called at most once, after the forward graph is complete.
 #pragma once
 
 #include <string>
@@ -31,10 +34,15 @@ class Builder {
   explicit Builder(DType dtype = DType::kF32);
 
   // Bound values.
-  ValueId input(const std::string& name, Shape shape);
+  ValueId input(const std::string& name, Shape shape) { return input(name, shape, bound_dtype()); }
+  ValueId input(const std::string& name, Shape shape, DType dtype);
   ValueId input_ids(const std::string& name, Shape shape);  // kI32
-  ValueId weight(const std::string& name, Shape shape, ValueId gradient = kNoValue);
-  ValueId state(const std::string& name, Shape shape);
+  ValueId weight(const std::string& name, Shape shape, ValueId gradient = kNoValue) {
+    return weight(name, shape, gradient, bound_dtype());
+  }
+  ValueId weight(const std::string& name, Shape shape, ValueId gradient, DType dtype);
+  ValueId state(const std::string& name, Shape shape) { return state(name, shape, bound_dtype()); }
+  ValueId state(const std::string& name, Shape shape, DType dtype);
   // `shape` elements of `base` from element `offset` on. The view of a weight has the view of its gradient as its gradient.
   ValueId view(ValueId base, int64_t offset, Shape shape);
   void mark_output(ValueId value);
@@ -85,6 +93,7 @@ class Builder {
              const AdamW& options);
   void sgd(ValueId p, ValueId g, ValueId buffer, ValueId coefficient, ValueId lr, double momentum);
   void ema(ValueId e, ValueId w, double decay);
+  void cast(ValueId y, ValueId x);  // y (state) = x, in y's dtype: the bf16 copies of weights
 
   // Adds the gradient nodes of everything recorded so far. Each seed is (value, its gradient). Weights that have a gradient
   // value get it added to; `wanted` are further values (inputs of tests) whose gradients are returned in order.
@@ -98,6 +107,9 @@ class Builder {
   ValueId add_value(Value value);
   ValueId temp(Shape shape, DType dtype);
   ValueId temp(Shape shape) { return temp(shape, graph_.dtype_); }
+  // Of bound values and of small sums: what fp32 stands for in a bf16 graph.
+  DType bound_dtype() const { return graph_.dtype_ == DType::kBF16 ? DType::kF32 : graph_.dtype_; }
+  DType dtype(ValueId id) const { return graph_.values_[id].dtype; }
   void add_node(Op op, Attrs attrs, std::vector<ValueId> in, std::vector<ValueId> out);
   const Shape& shape(ValueId id) const { return graph_.values_[id].shape; }
 

@@ -15,28 +15,28 @@ void Builder::add_scaled_by(ValueId state, ValueId x, ValueId s, double alpha) {
 }
 
 ValueId Builder::sum_squares(ValueId x) {
-  const ValueId sum = temp({1});
+  const ValueId sum = temp({1}, bound_dtype());
   add_node(Op::kSumSquares, {}, {x}, {sum});
   return sum;
 }
 
 std::pair<ValueId, ValueId> Builder::clip_scale(ValueId sum, double max_norm) {
   CHECK(shape(sum).numel() == 1);
-  const ValueId coefficient = temp({1}), norm = temp({1});
+  const ValueId coefficient = temp({1}, bound_dtype()), norm = temp({1}, bound_dtype());
   add_node(Op::kClipScale, {.alpha = max_norm}, {sum}, {coefficient, norm});
   return {coefficient, norm};
 }
 
 ValueId Builder::muon_direction(ValueId g, ValueId buffer, ValueId coefficient, ValueId momentum, bool row_norm, bool round_bf16) {
   CHECK(shape(g).rank() == 3 && shape(g) == shape(buffer));
-  const ValueId u = temp(shape(g));
+  const ValueId u = temp(shape(g), bound_dtype());
   add_node(Op::kMuonDirection, {.round_bf16 = round_bf16, .row_norm = row_norm}, {g, coefficient, momentum}, {u, buffer});
   return u;
 }
 
 ValueId Builder::newton_schulz(ValueId u, int64_t steps, bool round_bf16) {
   CHECK(shape(u).rank() == 3);
-  const ValueId out = temp(shape(u));
+  const ValueId out = temp(shape(u), bound_dtype());
   add_node(Op::kNewtonSchulz, {.round_bf16 = round_bf16, .steps = steps}, {u}, {out});
   return out;
 }
@@ -62,6 +62,11 @@ void Builder::sgd(ValueId p, ValueId g, ValueId buffer, ValueId coefficient, Val
 void Builder::ema(ValueId e, ValueId w, double decay) {
   CHECK(shape(e).numel() == shape(w).numel());
   add_node(Op::kEma, {.alpha = decay}, {w}, {e});
+}
+
+void Builder::cast(ValueId y, ValueId x) {
+  CHECK(shape(y).numel() == shape(x).numel() && graph_.value(graph_.base_of(y)).kind == ValueKind::kState);
+  add_node(Op::kCast, {}, {x}, {y});
 }
 
 }  // namespace sixteen

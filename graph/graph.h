@@ -49,7 +49,8 @@ struct Cost {
 
 class Graph {
  public:
-  DType dtype() const { return dtype_; }  // of all floating-point values: kF32, or kF64 for gradient checks
+  // Of activations: kF32, kF64 for gradient checks (then of all floating-point values), or kBF16 (CUDA only; builder.h).
+  DType dtype() const { return dtype_; }
   const std::vector<Value>& values() const { return values_; }
   const std::vector<Node>& nodes() const { return nodes_; }
   const Value& value(ValueId id) const { return values_[id]; }

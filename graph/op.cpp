@@ -57,6 +57,7 @@ const char* op_name(Op op) {
     case Op::kAdamW: return "adamw";
     case Op::kSgd: return "sgd";
     case Op::kEma: return "ema";
+    case Op::kCast: return "cast";
   }
   CHECK(false);
 }
@@ -68,6 +69,7 @@ namespace {
 double flops_per_element(Op op) {
   switch (op) {
     case Op::kEmbedding: case Op::kBigramHash: case Op::kTailRows: case Op::kFill: case Op::kClipScale: return 0;
+    case Op::kCast: return 0;
     case Op::kMatmul: case Op::kAttention: case Op::kAttentionGrad: case Op::kHeadNll: case Op::kHeadLoss:
     case Op::kNewtonSchulz: case Op::kEmbeddingGrad: return 0;
     case Op::kScale: case Op::kScaleBy: case Op::kAddRow: case Op::kAddRowGrad: case Op::kHeadGate: return 1;

@@ -5,7 +5,7 @@
 // Conventions, which bite:
 // - Activations are [rows, width], rows = windows * seq; attention and head norms know seq from their attributes.
 // - Outputs that are kState values (gradients, Hessians, optimiser state) are added to or updated in place, never overwritten
-//   (kFill excepted). Outputs that are kTemp are overwritten, unless bit i of Attrs::add is set for output i: then added to.
+//   (kFill and kCast excepted). Outputs that are kTemp are overwritten, unless bit i of Attrs::add is set for output i: then added to.
 // - Forward ops are row-invariant: a row's bits depend on that row alone (in attention: and on its keys, taken in tiles of
 //   kAttentionTile from the window's start).
 #pragma once
@@ -73,9 +73,10 @@ enum class Op : uint8_t {
   kAdamW,           // g, coefficient, lr, bias1, bias2     -> p, m, v (states); bias = 1 - beta^t
   kSgd,             // g, coefficient, lr                   -> p, b (states): b = beta b + g; p -= lr b
   kEma,             // w                                    -> e (state): alpha e + (1 - alpha) w
+  kCast,            // x                                    -> y (state): overwritten with x, rounded to y's dtype
 };
 
-constexpr int kOpCount = static_cast<int>(Op::kEma) + 1;
+constexpr int kOpCount = static_cast<int>(Op::kCast) + 1;
 
 const char* op_name(Op op);
 

@@ -9,7 +9,7 @@ namespace sixteen::cpu {
 
 CpuExecutor::CpuExecutor(std::shared_ptr<ThreadPool> pool, Graph graph, Plan plan, Buffer arena)
     : pool_(std::move(pool)), graph_(std::move(graph)), plan_(std::move(plan)), arena_(std::move(arena)) {
-  CHECK(static_cast<int64_t>(arena_.bytes()) >= plan_.arena_bytes);
+  CHECK(static_cast<int64_t>(arena_.bytes()) >= plan_.arena_bytes && graph_.dtype() != DType::kBF16);
   address_.assign(graph_.values().size(), nullptr);
   for (size_t i = 0; i < address_.size(); ++i) {
     if (plan_.offset[i] >= 0) address_[i] = arena_.data() + plan_.offset[i];
@@ -189,6 +189,9 @@ void CpuExecutor::run_node(const Node& node) {
     case Op::kSgd:
       return sgd<T>(pool, c.out<T>(0), c.in<T>(0), c.out<T>(1), c.in<T>(1), c.in<T>(2), beta, c.in_shape(0).numel());
     case Op::kEma: return ema<T>(pool, c.out<T>(0), c.in<T>(0), alpha, c.in_shape(0).numel());
+    case Op::kCast:
+      if (graph_.value(node.out[0]).dtype == DType::kBF16) return cast_bf16<T>(pool, c.in<T>(0), c.out<uint16_t>(0), c.in_shape(0).numel());
+      return scale<T>(pool, c.in<T>(0), nullptr, T(1), c.out<T>(0), false, c.in_shape(0).numel());
   }
   CHECK(false);
 }

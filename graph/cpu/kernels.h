@@ -151,5 +151,7 @@ template <class T>
 void sgd(ThreadPool& pool, T* p, const T* g, T* buffer, const T* coefficient, const T* lr, T momentum, int64_t count);
 template <class T>
 void ema(ThreadPool& pool, T* e, const T* w, T decay, int64_t count);
+template <class T>  // y: bf16
+void cast_bf16(ThreadPool& pool, const T* x, uint16_t* y, int64_t count);
 
 }  // namespace sixteen::cpu

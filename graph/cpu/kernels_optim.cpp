@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "formats/check.h"
+#include "formats/dtype.h"
 #include "graph/cpu/gemm.h"
 #include "graph/cpu/kernels.h"
 #include "graph/cpu/optim_kernels.h"
@@ -185,6 +186,13 @@ void ema(ThreadPool& pool, T* e, const T* w, T decay, int64_t count) {
   });
 }
 
+template <class T>
+void cast_bf16(ThreadPool& pool, const T* x, uint16_t* y, int64_t count) {
+  pool.parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) y[i] = float_to_bf16(static_cast<float>(x[i]));
+  });
+}
+
 #define SIXTEEN_INSTANTIATE(T)                                                                                           \
   template void sum_squares(ThreadPool&, const T*, T*, int64_t);                                                         \
   template void clip_scale(const T*, T, T*, T*);                                                                         \
@@ -193,7 +201,8 @@ void ema(ThreadPool& pool, T* e, const T* w, T decay, int64_t count) {
   template void muon_apply(ThreadPool&, T*, const T*, const T*, T, T, bool, int64_t);                                          \
   template void adamw(ThreadPool&, T*, const T*, T*, T*, const AdamWStep<T>&, int64_t);                                  \
   template void sgd(ThreadPool&, T*, const T*, T*, const T*, const T*, T, int64_t);                                      \
-  template void ema(ThreadPool&, T*, const T*, T, int64_t);
+  template void ema(ThreadPool&, T*, const T*, T, int64_t);                                                              \
+  template void cast_bf16(ThreadPool&, const T*, uint16_t*, int64_t);
 SIXTEEN_INSTANTIATE(float)
 SIXTEEN_INSTANTIATE(double)
 

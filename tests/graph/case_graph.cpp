@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "formats/check.h"
+#include "formats/dtype.h"
 #include "tests/graph/op_cases.h"
 
 namespace sixteen::testing {
@@ -26,22 +27,17 @@ double signed_value(const std::string& name, int64_t index) {
 }
 
 template <class T>
-std::vector<T> cast(const std::vector<double>& values) {
-  return std::vector<T>(values.begin(), values.end());
+std::vector<std::byte> cast_bytes(const std::vector<double>& values) {
+  const std::vector<T> typed(values.begin(), values.end());
+  std::vector<std::byte> bytes(typed.size() * sizeof(T));
+  std::memcpy(bytes.data(), typed.data(), bytes.size());
+  return bytes;
 }
 
 template <class T>
-Buffer upload(Device& device, const std::vector<double>& values) {
-  const std::vector<T> typed = cast<T>(values);
-  Buffer buffer = device.allocate(typed.size() * sizeof(T));
-  device.upload(buffer.data(), typed.data(), typed.size() * sizeof(T));
-  return buffer;
-}
-
-template <class T>
-std::vector<double> download(Device& device, const void* from, int64_t count) {
-  std::vector<T> typed(static_cast<size_t>(count));
-  device.download(typed.data(), from, typed.size() * sizeof(T));
+std::vector<double> cast_values(const std::vector<std::byte>& bytes) {
+  std::vector<T> typed(bytes.size() / sizeof(T));
+  std::memcpy(typed.data(), bytes.data(), bytes.size());
   return std::vector<double>(typed.begin(), typed.end());
 }
 
@@ -55,7 +51,8 @@ ValueId CaseBuilder::remember(const std::string& name, ValueId id, int64_t first
   std::vector<double>& data = case_.bound[id];
   data.resize(static_cast<size_t>(b.graph().value(id).shape.numel()));
   for (size_t i = 0; i < data.size(); ++i) {
-    data[i] = static_cast<float>(value(first_element + static_cast<int64_t>(i)));
+    const float x = static_cast<float>(value(first_element + static_cast<int64_t>(i)));
+    data[i] = b.graph().value(id).dtype == DType::kBF16 ? round_to_bf16(x) : x;
   }
   return names_[name] = id;
 }
@@ -74,7 +71,7 @@ ValueId CaseBuilder::rows(const std::string& name, int64_t rows_per_window, int6
 ValueId CaseBuilder::given_rows(const std::string& name, int64_t rows_per_window, int64_t width) {
   if (names_.count(name) != 0) return names_[name];
   const int64_t count = windows_.count * rows_per_window;
-  const ValueId id = b.input(name, width == 0 ? Shape{count} : Shape{count, width});
+  const ValueId id = width == 0 ? b.input(name, {count}) : b.input(name, {count, width}, b.graph().dtype());
   return remember_random(name, id, windows_.first * rows_per_window * std::max<int64_t>(1, width));
 }
 
@@ -85,17 +82,34 @@ ValueId CaseBuilder::ids(const std::string& name, int64_t rows_per_window, int64
                   [&](int64_t i) { return std::floor(uniform(name, static_cast<uint64_t>(i)) * static_cast<double>(below)); });
 }
 
-ValueId CaseBuilder::weight(const std::string& name, Shape shape) {
+ValueId CaseBuilder::weight(const std::string& name, Shape shape) { return weight(name, shape, b.graph().dtype()); }
+
+ValueId CaseBuilder::channels(const std::string& name, Shape shape) {
+  return weight(name, shape, b.graph().dtype() == DType::kBF16 ? DType::kF32 : b.graph().dtype());
+}
+
+ValueId CaseBuilder::weight(const std::string& name, Shape shape, DType dtype) {
   if (names_.count(name) != 0) return names_[name];
   const ValueId gradient = with_gradients_ ? state("grad." + name, shape) : kNoValue;
-  const ValueId id = b.weight(name, shape, gradient);
+  const ValueId id = b.weight(name, shape, gradient, dtype);
   weights_.push_back(id);
   return remember_random(name, id, 0);
+}
+
+ValueId CaseBuilder::table(const std::string& name, Shape shape) {
+  if (names_.count(name) != 0) return names_[name];
+  return remember_random(name, b.input(name, shape, b.graph().dtype()), 0);
 }
 
 ValueId CaseBuilder::state(const std::string& name, Shape shape) {
   if (names_.count(name) != 0) return names_[name];
   states_.push_back(b.state(name, shape));
+  return remember_random(name, states_.back(), 0);
+}
+
+ValueId CaseBuilder::state(const std::string& name, Shape shape, DType dtype) {
+  if (names_.count(name) != 0) return names_[name];
+  states_.push_back(b.state(name, shape, dtype));
   return remember_random(name, states_.back(), 0);
 }
 
@@ -127,7 +141,7 @@ void CaseBuilder::result(ValueId y, bool per_window, bool differentiate) {
   if (!differentiate) return;
   const Shape shape = b.graph().value(y).shape;
   const int64_t first = per_window ? windows_.first * (shape.numel() / windows_.count) : 0;
-  const ValueId dy = remember_random("dy." + index, b.input("dy." + index, shape), first);
+  const ValueId dy = remember_random("dy." + index, b.input("dy." + index, shape, b.graph().value(y).dtype), first);
   seeded(y, dy, y, dy);
 }
 
@@ -160,26 +174,51 @@ CaseGraph build_case(const OpCase& op_case, DType dtype, WindowRange windows, bo
   return builder.finish();
 }
 
+std::vector<std::byte> to_bytes(const std::vector<double>& values, DType dtype) {
+  if (dtype == DType::kI32) return cast_bytes<int32_t>(values);
+  if (dtype == DType::kF64) return cast_bytes<double>(values);
+  if (dtype == DType::kF32) return cast_bytes<float>(values);
+  CHECK(dtype == DType::kBF16);
+  std::vector<std::byte> bytes(values.size() * 2);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t bits = float_to_bf16(static_cast<float>(values[i]));
+    std::memcpy(bytes.data() + 2 * i, &bits, 2);
+  }
+  return bytes;
+}
+
+std::vector<double> from_bytes(const std::vector<std::byte>& bytes, DType dtype) {
+  if (dtype == DType::kI32) return cast_values<int32_t>(bytes);
+  if (dtype == DType::kF64) return cast_values<double>(bytes);
+  if (dtype == DType::kF32) return cast_values<float>(bytes);
+  CHECK(dtype == DType::kBF16);
+  std::vector<double> values(bytes.size() / 2);
+  for (size_t i = 0; i < values.size(); ++i) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, bytes.data() + 2 * i, 2);
+    values[i] = bf16_to_float(bits);
+  }
+  return values;
+}
+
 std::map<std::string, std::vector<double>> run_case(const CaseGraph& c, Device& device) {
-  const auto is = [&](ValueId id, DType dtype) { return c.graph.value(id).dtype == dtype; };
   const Plan plan = plan_memory(c.graph);
   const std::unique_ptr<Executor> executor =
       device.compile(c.graph, plan, device.allocate(static_cast<size_t>(plan.arena_bytes)));
   std::vector<Buffer> buffers;
   for (const auto& [id, values] : c.bound) {
-    buffers.push_back(is(id, DType::kI32)   ? upload<int32_t>(device, values)
-                      : is(id, DType::kF64) ? upload<double>(device, values)
-                                            : upload<float>(device, values));
+    const std::vector<std::byte> bytes = to_bytes(values, c.graph.value(id).dtype);
+    buffers.push_back(device.allocate(bytes.size()));
+    device.upload(buffers.back().data(), bytes.data(), bytes.size());
     executor->bind(id, buffers.back().data());
   }
   executor->run();
   std::map<std::string, std::vector<double>> results;
   for (const CaseGraph::Result& r : c.results) {
-    const void* data = executor->data(r.id);
-    const int64_t count = c.graph.value(r.id).shape.numel();
-    results[r.name] = is(r.id, DType::kI32)   ? download<int32_t>(device, data, count)
-                      : is(r.id, DType::kF64) ? download<double>(device, data, count)
-                                              : download<float>(device, data, count);
+    const Value& value = c.graph.value(r.id);
+    std::vector<std::byte> bytes(static_cast<size_t>(value.shape.numel()) * dtype_bytes(value.dtype));
+    device.download(bytes.data(), executor->data(r.id), bytes.size());
+    results[r.name] = from_bytes(bytes, value.dtype);
   }
   return results;
 }

@@ -60,7 +60,7 @@ void add_dense_cases(std::vector<OpCase>& t) {
 void add_row_cases(std::vector<OpCase>& t) {
   t.push_back({"scale", 300, [](C& c) { c.output(c.b.scale(c.rows("x", 1, 75), -0.7), true); }});
   t.push_back({"scale_by_weight", 300, [](C& c) {
-                 c.output(c.b.scale_by(c.rows("x", 1, 75), c.weight("s", {1}), 1.7), true);
+                 c.output(c.b.scale_by(c.rows("x", 1, 75), c.channels("s", {1}), 1.7), true);
                }, 1e-5});  // ds: a sum of 22,500 terms of both signs
   t.push_back({"scale_by", 300, [](C& c) {
                  c.output(c.b.scale_by(c.given_rows("x", 1, 75), c.constant("s", {1}, 0.3, 0.4), 1.7), false);
@@ -78,31 +78,31 @@ void add_row_cases(std::vector<OpCase>& t) {
     const std::string suffix = std::string("_") + name;
     t.push_back({"rms_norm" + suffix, rows, [=](C& c) { c.output(c.b.rms_norm(c.rows("x", 1, d), 1e-6, 0.8), true); }});
     t.push_back({"residual_mix" + suffix, rows, [=](C& c) {
-                   c.output(c.b.residual_mix(c.rows("x", 1, d), c.rows("x0", 1, d), c.weight("mix", {2, d})), true);
+                   c.output(c.b.residual_mix(c.rows("x", 1, d), c.rows("x0", 1, d), c.channels("mix", {2, d})), true);
                  }});
     t.push_back({"add_scaled" + suffix, rows, [=](C& c) {
-                   c.output(c.b.add_scaled(c.rows("x", 1, d), c.rows("a", 1, d), c.weight("s", {d})), true);
+                   c.output(c.b.add_scaled(c.rows("x", 1, d), c.rows("a", 1, d), c.channels("s", {d})), true);
                  }});
     t.push_back({"skip_gate" + suffix, rows, [=](C& c) {
-                   c.output(c.b.skip_gate(c.rows("x", 1, d), c.rows("skip", 1, d), c.weight("w", {d}), c.weight("gate", {d})),
+                   c.output(c.b.skip_gate(c.rows("x", 1, d), c.rows("skip", 1, d), c.channels("w", {d}), c.channels("gate", {d})),
                             true);
                  }});
     t.push_back({"add_row" + suffix, rows, [=](C& c) {
-                   c.output(c.b.add_row(c.rows("x", 1, d), c.weight("row", {d})), true);
+                   c.output(c.b.add_row(c.rows("x", 1, d), c.channels("row", {d})), true);
                  }});
     t.push_back({"smear" + suffix, rows, [=](C& c) {
-                   c.output(c.b.smear(c.rows("x", 3, d), c.weight("gate", {d}), 3), true);
+                   c.output(c.b.smear(c.rows("x", 3, d), c.channels("gate", {d}), 3), true);
                  }});
     t.push_back({"lane_mix" + suffix, rows, [=](C& c) {
-                   c.output(c.b.lane_mix(c.rows("lane", 1, d), c.rows("a", 1, d), c.rows("f", 1, d), c.weight("sa", {d}),
-                                         c.weight("sf", {d}), c.weight("r", {1}), c.weight("pa", {1}), c.weight("pf", {1})),
+                   c.output(c.b.lane_mix(c.rows("lane", 1, d), c.rows("a", 1, d), c.rows("f", 1, d), c.channels("sa", {d}),
+                                         c.channels("sf", {d}), c.channels("r", {1}), c.channels("pa", {1}), c.channels("pf", {1})),
                             true);
                  }, 1e-5});  // sums of up to 30,000 terms of both signs
     t.push_back({"leaky_relu_sq" + suffix, rows, [=](C& c) { c.output(c.b.leaky_relu_sq(c.rows("h", 1, d), 0.5), true); }});
   }
   t.push_back({"residual_mix_self", 9, [](C& c) {  // layer 0: x and x0 are one value, their gradients one array
                  const ValueId x = c.rows("x", 1, 21);
-                 c.output(c.b.residual_mix(x, x, c.weight("mix", {2, 21})), true);
+                 c.output(c.b.residual_mix(x, x, c.channels("mix", {2, 21})), true);
                }});
   const auto fake_quant = [](int64_t rows, int64_t cols, double bound) {
     return [=](C& c) { c.whole(c.b.fake_quant(c.constant("w", {rows, cols}, -bound, bound), -32), false); };
@@ -123,7 +123,7 @@ void add_attention_cases(std::vector<OpCase>& t) {
   const auto head_norm = [](int64_t heads, int64_t head_dim, int64_t half, int64_t seq, bool gain) {
     return [=](C& c) {
       const ValueId cos = angles(c, true, seq + 2, half), sin = angles(c, false, seq + 2, half);
-      const ValueId g = gain ? c.weight("gain", {heads}) : kNoValue;
+      const ValueId g = gain ? c.channels("gain", {heads}) : kNoValue;
       c.output(c.b.head_norm(c.rows("x", seq, heads * head_dim), cos, sin, g, heads, seq, 1e-6), true);
     };
   };
@@ -147,7 +147,7 @@ void add_attention_cases(std::vector<OpCase>& t) {
   t.push_back({"attention_tail", 3, attention({4, 2, 130, 3}, 16, false)});
   const auto head_gate = [](int64_t heads, int64_t head_dim) {
     return [=](C& c) {
-      c.output(c.b.head_gate(c.rows("y", 1, heads * head_dim), c.rows("z", 1, heads), c.weight("bias", {heads}), heads), true);
+      c.output(c.b.head_gate(c.rows("y", 1, heads * head_dim), c.rows("z", 1, heads), c.channels("bias", {heads}), heads), true);
     };
   };
   t.push_back({"head_gate_odd", 7, head_gate(3, 10)});
@@ -165,7 +165,7 @@ void add_head_cases(std::vector<OpCase>& t) {
   t.push_back({"softcap", 300, [](C& c) { c.output(c.b.softcap(c.rows("z", 1, 75), 0.9), true); }, 1e-5});
   const auto nll = [](int64_t dim, int64_t vocab, bool round) {
     return [=](C& c) {
-      c.output(c.b.head_nll(c.given_rows("x", 1, dim), c.constant("table", {vocab, dim}, -1, 1), c.ids("targets", 1, vocab), 3,
+      c.output(c.b.head_nll(c.given_rows("x", 1, dim), c.table("table", {vocab, dim}), c.ids("targets", 1, vocab), 3,
                             round), false);
     };
   };

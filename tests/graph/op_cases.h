@@ -52,8 +52,11 @@ class CaseBuilder {
   ValueId rows(const std::string& name, int64_t rows_per_window, int64_t width);        // differentiated, [R, width]
   ValueId given_rows(const std::string& name, int64_t rows_per_window, int64_t width);  // not differentiated; width 0: [R]
   ValueId ids(const std::string& name, int64_t rows_per_window, int64_t below);
-  ValueId weight(const std::string& name, Shape shape);                                 // differentiated
+  ValueId weight(const std::string& name, Shape shape);    // differentiated; a matrix or table, bf16 in a bf16 graph
+  ValueId channels(const std::string& name, Shape shape);  // differentiated; parameters of channels, fp32 in a bf16 graph
+  ValueId table(const std::string& name, Shape shape);     // a matrix that is not differentiated
   ValueId state(const std::string& name, Shape shape);
+  ValueId state(const std::string& name, Shape shape, DType dtype);
   ValueId state(const std::string& name, Shape shape, double low, double high);
   ValueId constant(const std::string& name, Shape shape, double low, double high);
   ValueId constant(const std::string& name, Shape shape, const std::function<double(int64_t)>& value);
@@ -67,6 +70,7 @@ class CaseBuilder {
   CaseGraph finish();
 
  private:
+  ValueId weight(const std::string& name, Shape shape, DType dtype);
   ValueId remember(const std::string& name, ValueId id, int64_t first_element, const std::function<double(int64_t)>& value);
   ValueId remember_random(const std::string& name, ValueId id, int64_t first_element);
   void result(ValueId y, bool per_window, bool differentiate);
@@ -92,6 +96,10 @@ const std::vector<OpCase>& optim_cases();  // part of op_cases(); in a file of t
 
 // repeat 2: the build function runs twice, so that every gradient but the first is added.
 CaseGraph build_case(const OpCase& op_case, DType dtype, WindowRange windows, bool with_gradients, int repeat = 1);
+
+// Values as they lie in memory.
+std::vector<std::byte> to_bytes(const std::vector<double>& values, DType dtype);
+std::vector<double> from_bytes(const std::vector<std::byte>& bytes, DType dtype);
 
 // Runs it on a device; results by name, as doubles (exact for fp32 and int32).
 std::map<std::string, std::vector<double>> run_case(const CaseGraph& c, Device& device);

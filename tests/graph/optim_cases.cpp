@@ -64,6 +64,8 @@ std::vector<OpCase> make_cases() {
                          c.constant("coefficient", {1}, 0.4, 0.6), c.constant("lr", {1}, 0.02, 0.03), 0.9);
                }});
   t.push_back({"ema", 1, [](C& c) { c.b.ema(c.state("e", {200, 90}), c.state("w", {200, 90}), 0.997); }});
+  t.push_back({"cast_bf16", 1, [](C& c) { c.b.cast(c.state("y", {5, 37}, DType::kBF16), c.state("x", {5, 37})); }});
+  t.push_back({"cast_same", 1, [](C& c) { c.b.cast(c.state("y", {5, 37}), c.state("x", {5, 37})); }});
   t.push_back({"add_scaled_by", 1, [](C& c) {
                  c.b.add_scaled_by(c.state("sum", {37}), c.state("x", {37}), c.constant("s", {1}, 0.3, 0.4), 0.5);
                }});

@@ -312,6 +312,13 @@ bool reference_optim_op(const ReferenceCall& c) {
     case Op::kAdamW: adamw(c); return true;
     case Op::kSgd: sgd(c); return true;
     case Op::kEma: blend(c, a.alpha, 1 - a.alpha); return true;
+    case Op::kCast: {
+      Numbers y = c.in(0);
+      const bool round = c.graph.value(c.node.out[0]).dtype == DType::kBF16;
+      for (double& v : y) v = round ? nearest_bf16(v) : v;
+      c.write(0, y, true);
+      return true;
+    }
     default: return false;
   }
 }

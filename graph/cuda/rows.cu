@@ -1,0 +1,111 @@
+// Ops that need a sum or a maximum over a row: RMS norm, its gradient, fake quantisation. A warp a row.
+//
+// Floor: read once, written once; the second look at a row comes out of L1.
+// Bites: a lane's elements and the butterfly's order depend on the width alone: row-invariant.
+#include "graph/cuda/kernels.h"
+#include "graph/cuda/pack.cuh"
+
+namespace sixteen::cuda {
+namespace {
+
+constexpr int kWarps = 8;  // rows of a block
+
+// body(width, first element of the row, lane) by each lane of a row's warp
+template <int V, class Body>
+__global__ void __launch_bounds__(kWarps * 32) each_warp_row(int64_t rows, int64_t dim, Body body) {
+  const int64_t row = int64_t{blockIdx.x} * kWarps + threadIdx.y;
+  if (row < rows) body(std::integral_constant<int, V>(), row * dim, static_cast<int>(threadIdx.x));
+}
+
+template <class T, class Body>
+void warp_rows(Launch& l, bool wide, int64_t rows, int64_t dim, Body body) {
+  const unsigned blocks = static_cast<unsigned>(ceil_div(rows, kWarps));
+  if (wide) launch(l, each_warp_row<kWide<T>, Body>, blocks, dim3(32, kWarps), 0, rows, dim, body);
+  else launch(l, each_warp_row<1, Body>, blocks, dim3(32, kWarps), 0, rows, dim, body);
+}
+
+}  // namespace
+
+template <class T>
+void rms_norm(Launch& l, const T* x, T* y, int64_t rows, int64_t dim, float alpha, float eps) {
+  warp_rows<T>(l, dim % kWide<T> == 0 && aligned16(x, y), rows, dim, [=] __device__(auto width, int64_t at, int lane) {
+    constexpr int V = decltype(width)::value;
+    float squares = 0;
+    for (int64_t c = lane * V; c < dim; c += 32 * V) {
+      const Floats<V> v = load<V>(x + at + c);
+#pragma unroll
+      for (int i = 0; i < V; ++i) squares += v.v[i] * v.v[i];
+    }
+    const float factor = alpha / sqrtf(warp_sum(squares) / static_cast<float>(dim) + eps);
+    for (int64_t c = lane * V; c < dim; c += 32 * V) {
+      Floats<V> v = load<V>(x + at + c);
+#pragma unroll
+      for (int i = 0; i < V; ++i) v.v[i] *= factor;
+      store<V>(v, y + at + c);
+    }
+  });
+}
+
+// y = alpha r x with r = 1 / rms: dx = alpha r (dy - x r^2 mean(x dy))
+template <class T>
+void rms_norm_grad(Launch& l, const T* x, const T* dy, T* dx, bool add, int64_t rows, int64_t dim, float alpha, float eps) {
+  const bool wide = dim % kWide<T> == 0 && aligned16(x, dy, dx);
+  warp_rows<T>(l, wide, rows, dim, [=] __device__(auto width, int64_t at, int lane) {
+    constexpr int V = decltype(width)::value;
+    float squares = 0, products = 0;
+    for (int64_t c = lane * V; c < dim; c += 32 * V) {
+      const Floats<V> v = load<V>(x + at + c), d = load<V>(dy + at + c);
+#pragma unroll
+      for (int i = 0; i < V; ++i) {
+        squares += v.v[i] * v.v[i];
+        products += v.v[i] * d.v[i];
+      }
+    }
+    const float r = 1.0f / sqrtf(warp_sum(squares) / static_cast<float>(dim) + eps), along_dy = alpha * r;
+    const float along_x = alpha * r * (r * r * (warp_sum(products) / static_cast<float>(dim)));
+    for (int64_t c = lane * V; c < dim; c += 32 * V) {
+      const Floats<V> v = load<V>(x + at + c);
+      Floats<V> d = load<V>(dy + at + c);
+#pragma unroll
+      for (int i = 0; i < V; ++i) d.v[i] = along_dy * d.v[i] - along_x * v.v[i];
+      put<V>(d, dx + at + c, add);
+    }
+  });
+}
+
+template <class From, class To>
+void fake_quant(Launch& l, const From* w, To* y, float low, int64_t rows, int64_t dim) {
+  const bool wide = dim % kWide<bf16> == 0 && aligned16(w, y);
+  warp_rows<bf16>(l, wide, rows, dim, [=] __device__(auto width, int64_t at, int lane) {
+    constexpr int V = decltype(width)::value;
+    float most = 0;
+    for (int64_t c = lane * V; c < dim; c += 32 * V) {
+      const Floats<V> v = load<V>(w + at + c);
+#pragma unroll
+      for (int i = 0; i < V; ++i) most = fmaxf(most, fabsf(v.v[i]));
+    }
+    const float step = fmaxf(warp_max(most) / 31.0f, 1.0f / 31.0f);
+    for (int64_t c = lane * V; c < dim; c += 32 * V) {
+      Floats<V> v = load<V>(w + at + c);
+#pragma unroll
+      for (int i = 0; i < V; ++i) {
+        const float code = fminf(fmaxf(rintf(v.v[i] / step), low), 31.0f);
+        v.v[i] += __fmul_rn(code, step) - v.v[i];
+      }
+      store<V>(v, y + at + c);
+    }
+  });
+}
+
+template void fake_quant(Launch&, const float*, float*, float, int64_t, int64_t);
+template void fake_quant(Launch&, const float*, bf16*, float, int64_t, int64_t);
+template void fake_quant(Launch&, const bf16*, bf16*, float, int64_t, int64_t);
+
+#define SIXTEEN_INSTANTIATE(T)                                                        \
+  template void rms_norm(Launch&, const T*, T*, int64_t, int64_t, float, float);      \
+  template void rms_norm_grad(Launch&, const T*, const T*, T*, bool, int64_t, int64_t, float, float);
+SIXTEEN_INSTANTIATE(float)
+SIXTEEN_INSTANTIATE(bf16)
+#undef SIXTEEN_INSTANTIATE
+
+}  // namespace sixteen::cuda
