@@ -36,6 +36,7 @@ void import(const ImportCommand& o) {
   if (!imported.settled.assumed.empty()) {
     o.console.say("assumed, since the file does not say it: ", imported.settled.assumed, " (--system, --config or --set say otherwise)");
   }
+  o.console.say("model ", imported.artifact.config_json);
   if (packed) {
     o.console.say("coding ...");
     write_verified(&imported.artifact, o.output, 0, PackConfig{}, true);

@@ -2,6 +2,8 @@
 #include "packer/import_config.h"
 
 #include <algorithm>
+#include <cinttypes>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "formats/error.h"
@@ -12,8 +14,6 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kSystems[] = {"pr726", "pr754", "pr754-first", "pr1555", "pr1584"};
-
-constexpr int64_t kMaxLayers = 256;  // validate() refuses more; a hostile file could list them without end
 
 // Settings that no name or shape tells.
 const std::vector<std::string> kUnseen = {"mlp_slope", "rope.dims", "rope.base", "rope.train_len", "ln_scale", "softcap", "xsa_last_n"};
@@ -36,42 +36,57 @@ class ShapeReader {
     return tensor->shape;
   }
 
-  void read(ModelConfig* c) const {
-    sizes(c);
+  // Which features there are. A tensor missing from a known system would pass for a feature that is off, so this is for guessing.
+  void read_switches(ModelConfig* c) const {
     c->tied_head = !has("lm_head.weight");
     c->skip = has("skip_gates") ? "gated" : has("skip_weights") ? "additive" : "none";
-    c->bigram.rows = has("bigram.embed.weight") ? shape("bigram.embed.weight", 2)[0] : 0;
-    if (c->bigram.rows > 0) c->bigram.dim = shape("bigram.embed.weight", 2)[1];
+    if (!has("bigram.embed.weight")) c->bigram.rows = 0;
     c->smear = has("smear.gate");
     c->value_residual = has("blocks.0.attn.vr_lambda");
     c->gated_attention = has("blocks.0.attn.attn_gate.weight");
+    if (!has("ve_shared.embed.weight")) c->value_embedding = {};
     c->parallel.kind = has("parallel_post_lambdas") ? "two_lane" : "none";
-    c->loop.pass_embedding = has("loop_pass_emb.weight");
-    if (c->loop.pass_embedding) c->loop.extra_passes = shape("loop_pass_emb.weight", 2)[0] - 1;
-    value_embedding(c);
+  }
+
+  void read_sizes(ModelConfig* c) const {
+    model_sizes(c);
+    if (has("bigram.embed.weight")) {
+      const std::vector<int64_t>& table = shape("bigram.embed.weight", 2);
+      c->bigram = {.rows = table[0], .dim = table[1]};
+    }
+    if (has("loop_pass_emb.weight")) c->loop.extra_passes = shape("loop_pass_emb.weight", 2)[0] - 1;
+    if (has("ve_shared.embed.weight")) value_embedding(c);
     c->xsa_last_n = std::min(c->xsa_last_n, c->layers);  // "all 11" of fewer is all
   }
 
  private:
-  void sizes(ModelConfig* c) const {
+  void model_sizes(ModelConfig* c) const {
     c->vocab = shape("tok_emb.weight", 2)[0];
     c->dim = shape("tok_emb.weight", 2)[1];
-    c->layers = 0;
-    while (c->layers <= kMaxLayers && has("blocks." + std::to_string(c->layers) + ".attn.c_q.weight")) ++c->layers;
+    c->layers = count_layers();
     c->heads = shape("blocks.0.attn.q_gain", 1)[0];
     if (c->dim % c->heads != 0) fail(where_, ": ", c->heads, " heads (blocks.0.attn.q_gain) do not divide the dim ", c->dim);
     c->kv_heads = shape("blocks.0.attn.c_k.weight", 2)[0] / c->head_dim();
     c->mlp_hidden = shape("blocks.0.mlp.fc.weight", 2)[0];
   }
 
+  // Where the published layers do not exist: the last ones, as 9 and 10 of 11 are.
   void value_embedding(ModelConfig* c) const {
     ValueEmbeddingConfig& ve = c->value_embedding;
-    ve.dim = has("ve_shared.embed.weight") ? shape("ve_shared.embed.weight", 2)[1] : 0;
-    int64_t count = 0;
-    while (ve.dim > 0 && count <= kMaxLayers && has("ve_layer_scales." + std::to_string(count))) ++count;
-    if (count == static_cast<int64_t>(ve.layers.size()) && (count == 0 || ve.layers.back() < c->layers)) return;
-    ve.layers.clear();  // the published ones do not fit: then the last ones, as 9 and 10 of 11 are
-    for (int64_t i = 0; i < count; ++i) ve.layers.push_back(c->layers - count + i);
+    ve.dim = shape("ve_shared.embed.weight", 2)[1];
+    if (ve.layers.empty() || ve.layers.back() < c->layers) return;
+    const int64_t shift = ve.layers.back() - (c->layers - 1);
+    for (int64_t& layer : ve.layers) layer -= shift;
+  }
+
+  // One more than the largest N of all blocks.N.*, so that a tensor that is missing cannot hide a layer.
+  int64_t count_layers() const {
+    int64_t layers = 0;
+    for (const PackedTensor& tensor : imported_.tensors) {
+      int64_t block = 0;
+      if (std::sscanf(tensor.name.c_str(), "blocks.%9" SCNd64 ".", &block) == 1) layers = std::max(layers, block + 1);
+    }
+    return layers;
   }
 
   const ImportedTensors& imported_;
@@ -184,7 +199,8 @@ SettledConfig settle_config(const ImportedTensors& imported, const ImportSetting
     if (of_two_lanes(system) != (shapes.has("parallel_post_lambdas") || shapes.has("skip_gates"))) {
       fail(where, ": tensors with", of_two_lanes(system) ? "out" : "", " skip gates and lanes, so no model of ", system);
     }
-    shapes.read(&settled.config);
+    if (settings.system.empty()) shapes.read_switches(&settled.config);
+    shapes.read_sizes(&settled.config);
   }
   json model = json::parse(to_json(settled.config));
   std::vector<std::string> said;

@@ -1,5 +1,5 @@
-// The model config that imported tensors need: sizes and switches come from their names and shapes, what leaves no trace there from
-// a record's published settings or a config file.
+// The model config that imported tensors need: sizes come from their shapes, what leaves no trace there from a record's published
+// settings or a config file. Without either the record is guessed from names, and so is which features it has on.
 //
 // Bites: pr754 and pr754-first (ln_scale), and loop ranges, lanes and RoPE of any two systems, look the same from outside. What was
 // assumed is returned, to be shown.
