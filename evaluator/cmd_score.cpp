@@ -111,17 +111,43 @@ void run(ScoreCommand& o) {
   o.console.result(json);
 }
 
+// A number whose absence means the config's: the help shows no default of its own.
+template <class Number>
+CLI::Option* add_number(CLI::App* c, const char* flag, Number* value, const std::string& help, const CLI::Validator& check) {
+  return c->add_option(flag, *value, help)->check(check)->default_str("");
+}
+
 void add_window_options(CLI::App* c, ScoreCommand* o) {
-  c->add_option("--window", o->window, "tokens of a window, any number; default: the config's, else the model's training length")
-      ->check(CLI::PositiveNumber);
-  c->add_flag("--sliding", o->sliding, "overlapping windows at the config's stride; default: plain windows side by side");
-  c->add_option("--stride", o->stride, "targets a sliding window scores; implies --sliding (64)")->check(CLI::PositiveNumber);
+  const char* group = "Windows";
+  add_number(c, "--window", &o->window, "tokens of a window, any number; default: the config's, else the model's training length", CLI::PositiveNumber)
+      ->group(group);
+  c->add_flag("--sliding", o->sliding, "overlapping windows at the config's stride; default: plain windows side by side")->group(group);
+  add_number(c, "--stride", &o->stride, "targets a sliding window scores; implies --sliding; default: the config's, else 64", CLI::PositiveNumber)
+      ->group(group);
   c->add_option("--edge", o->edge,
-                "sliding windows at the ends of the text. exact: every target once. For parity with records only: tail_repeated "
-                "(#726, training of #754: the last targets are scored again and again), full_only (#754's own evaluation: "
-                "window - stride targets are never scored)")
-      ->check(CLI::IsMember({"exact", "tail_repeated", "full_only"}));
-  c->add_option("--batch", o->batch, "windows of one forward pass; the score does not depend on it")->check(CLI::PositiveNumber);
+                "sliding windows at the ends of the text; default: the config's, else exact: every target once. For parity with "
+                "records only: tail_repeated (#726, and the training evaluators of #726 and #754: the last targets are scored again "
+                "and again), full_only (#754's own evaluation: window - stride targets are never scored)")
+      ->check(CLI::IsMember({"exact", "tail_repeated", "full_only"}))
+      ->group(group);
+  add_number(c, "--batch", &o->batch, "windows of one forward pass; the score does not depend on it", CLI::PositiveNumber)->group(group);
+}
+
+void add_adaptive_options(CLI::App* c, ScoreCommand* o) {
+  const char* group = "What adapts to the text that was scored";
+  c->add_flag("--ttt", o->ttt, "train on each chunk after scoring it (score-first), as [eval.ttt] says; implies --sliding")->group(group);
+  add_number(c, "--ttt-lr", &o->ttt_lr, "overrides [eval.ttt] lr", CLI::NonNegativeNumber)->group(group);
+  add_number(c, "--ttt-epochs", &o->ttt_epochs, "overrides [eval.ttt] epochs", CLI::NonNegativeNumber)->group(group);
+  c->add_flag("--hash-embed", o->hash, "bigram hash embedding trained along with --ttt, as [eval.hash] says")->group(group);
+  add_number(c, "--hash-buckets", &o->hash_buckets, "rows of the hash table; implies --hash-embed; default: the config's, else 16384",
+             CLI::PositiveNumber)
+      ->group(group);
+  c->add_option("--tap-in", o->tap_in,
+                "online n-gram cache over evaluation tokens, with --sliding or --ttt; default: [eval.tap_in], else none. effective: "
+                "what #1555's published command does (min_match 1, top_k 1000, weights 0.01 within and 0.06 across windows); readme: "
+                "what its README says (0.02 within); none: off")
+      ->check(CLI::IsMember({"effective", "readme", "none"}))
+      ->group(group);
 }
 
 }  // namespace
@@ -135,16 +161,7 @@ void add_score_command(CLI::App& app) {
   c->add_option("--tokenizer", o->tokenizer, "SentencePiece model of the shards; counts bytes")->required();
   c->add_option("--config", o->config, "TOML file with [eval]; flags win over it");
   add_window_options(c, o.get());
-  c->add_flag("--ttt", o->ttt, "train on each chunk after scoring it (score-first); implies --sliding");
-  c->add_option("--ttt-lr", o->ttt_lr, "overrides [eval.ttt] lr")->check(CLI::NonNegativeNumber);
-  c->add_option("--ttt-epochs", o->ttt_epochs, "overrides [eval.ttt] epochs")->check(CLI::NonNegativeNumber);
-  c->add_flag("--hash-embed", o->hash, "bigram hash embedding trained along with --ttt, as [eval.hash] says");
-  c->add_option("--hash-buckets", o->hash_buckets, "rows of the hash table; implies --hash-embed (16384)")->check(CLI::PositiveNumber);
-  c->add_option("--tap-in", o->tap_in,
-                "online n-gram cache over evaluation tokens, with --sliding or --ttt; overrides [eval.tap_in]. effective: what "
-                "#1555's published command does (min_match 1, top_k 1000, weights 0.01 within and 0.06 cross); readme: what "
-                "its README says (0.02 within); none: off")
-      ->check(CLI::IsMember({"effective", "readme", "none"}));
+  add_adaptive_options(c, o.get());
   c->add_option("--nll-out", o->nll_out,
                 "write the nats of every scored target, float32, window by window: target 1, 2, ... under --edge exact; under "
                 "tail_repeated repeated targets appear again, under full_only targets stride + 1 .. window are missing");

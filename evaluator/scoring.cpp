@@ -53,14 +53,15 @@ ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<
   const int64_t targets = static_cast<int64_t>(tokens.size()) - 1;
   ScoreOutcome outcome;
   outcome.windows = windows_of(method, targets);
-  outcome.coverage = coverage(outcome.windows, targets);
+  outcome.dropped = c.drop_tail ? targets % c.window : 0;
+  outcome.coverage = coverage(outcome.windows, targets - outcome.dropped);
   if (method.hash) session->enable_hash(c.hash);
   std::optional<TapIn> tap_in;
   LogitsToNll mixture;
   if (c.tap_in.enabled) mixture = std::ref(tap_in.emplace(tokens, bos, c.tap_in));
   std::vector<float>* nll = keep_nll ? &outcome.nll : nullptr;
   if (method.scoring == Scoring::kTraining) {
-    Progress progress(console, "scoring and training", static_cast<uint64_t>(targets + outcome.coverage.repeated), "targets");
+    Progress progress(console, "scoring and training", static_cast<uint64_t>(targets - outcome.dropped + outcome.coverage.repeated), "targets");
     const auto show = [&](int64_t done, double bpb) { progress.update(static_cast<uint64_t>(done), "bpb " + std::to_string(bpb).substr(0, 6)); };
     const TttResult result = score_with_training(session, tokens, tables, c, nll, show, mixture);
     progress.finish();
@@ -97,14 +98,11 @@ std::string method_text(const ScoreMethod& method) {
 
 std::vector<std::string> score_notes(const ScoreMethod& method, const ScoreOutcome& outcome) {
   std::vector<std::string> notes;
-  const Coverage& covered = outcome.coverage;
-  const bool parity = method.scoring != Scoring::kPlain && method.config.edge != Edge::kExact;
-  if (parity) {
-    notes.push_back(text("parity rule ", edge_name(method.config.edge), ": ", covered.repeated, " targets scored more than once, ",
-                         covered.never, " targets never scored"));
-  } else if (covered.never > 0) {
-    notes.push_back(text("drop_tail: the last ", covered.never, " targets are not scored"));
+  if (method.scoring != Scoring::kPlain && method.config.edge != Edge::kExact) {
+    notes.push_back(text("parity rule ", edge_name(method.config.edge), ": ", outcome.coverage.repeated,
+                         " targets scored more than once, ", outcome.coverage.never, " targets never scored"));
   }
+  if (outcome.dropped > 0) notes.push_back(text("drop_tail: the last ", outcome.dropped, " targets fill no window and are not scored"));
   if (method.config.tap_in.enabled) {
     const TapInCounts& t = outcome.tap_in;
     notes.push_back(kTapInLabel);
@@ -141,6 +139,7 @@ nlohmann::json score_json(const ScoreMethod& method, const ScoreOutcome& outcome
                       {"targets", sum.targets},
                       {"repeated_targets", outcome.coverage.repeated},
                       {"unscored_targets", outcome.coverage.never},
+                      {"dropped_targets", outcome.dropped},
                       {"bytes", sum.bytes},
                       {"windows", outcome.windows.size()},
                       {"ttt_steps", outcome.ttt_steps},

@@ -26,7 +26,8 @@ struct ScoreMethod {
 struct ScoreOutcome {
   ScoreSum sum;
   std::vector<Window> windows;  // in scoring order
-  Coverage coverage;
+  int64_t dropped = 0;          // targets at the end that drop_tail leaves out
+  Coverage coverage;            // of the targets before them
   TapInCounts tap_in;
   int64_t ttt_steps = 0;
   double seconds = 0;

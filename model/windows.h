@@ -49,10 +49,10 @@ struct Chunk {
 std::vector<Chunk> ttt_chunks(int64_t targets, int64_t seq, int64_t stride, int64_t chunk, bool drop_tail,
                               Edge edge = Edge::kExact);
 
-// How often a stream of `targets` targets is scored by windows of ascending ends.
+// How often targets 1 .. `targets` are scored by windows of ascending ends.
 struct Coverage {
   int64_t repeated = 0;  // scores of a target that was scored before
-  int64_t never = 0;     // targets that no window scores, a dropped tail included
+  int64_t never = 0;     // targets that no window scores
 };
 Coverage coverage(const std::vector<Window>& windows, int64_t targets);
 

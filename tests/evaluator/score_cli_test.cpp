@@ -90,6 +90,15 @@ TEST_F(ScoreCli, EdgeRulesSayWhatTheyScoreTwiceOrNever) {
   EXPECT_EQ(some.substr(0, 32), exact_nll.substr(0, 32));
   EXPECT_EQ(some.substr(32, 400), exact_nll.substr(128, 400));
 
+  write_file(path("drop.toml"), "[eval]\nstride = 8\ndrop_tail = true\nedge = 'full_only'\n");
+  const Outcome dropped = score({"--sliding", "--config", path("drop.toml"), "--json"});
+  const Json json = Json::parse(dropped.out.substr(dropped.out.rfind('\n', dropped.out.size() - 2) + 1));
+  EXPECT_EQ(json.at("dropped_targets"), targets_ % 32);
+  EXPECT_EQ(json.at("unscored_targets"), 24);
+  EXPECT_NE(targets_ % 32, 0);  // so that the line below is there to be found
+  EXPECT_NE(dropped.out.find("drop_tail: the last " + std::to_string(targets_ % 32) + " targets"), std::string::npos) << dropped.out;
+  EXPECT_NE(dropped.out.find("24 targets never scored"), std::string::npos) << dropped.out;
+
   const Outcome spoken = score({"--config", path("eval.toml"), "--ttt", "--edge", "tail_repeated"});
   EXPECT_EQ(spoken.code, 0) << spoken.err;
   EXPECT_NE(spoken.out.find("targets scored more than once"), std::string::npos) << spoken.out;
