@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "graph/graph.h"
 #include "graph/plan.h"
@@ -35,12 +36,16 @@ class Executor {
   virtual void bind(ValueId value, void* data) = 0;  // kInput, kWeight or kState
   virtual void run() = 0;
   virtual void* data(ValueId value) = 0;             // device address of any bound value or output (or view of one)
+  // Microseconds of each node, alone, the mean of `repeats` runs of it. For reports: what nodes add up is added up again.
+  virtual std::vector<double> node_times_us(int repeats) = 0;
 };
 
 class Device {
  public:
   virtual ~Device() = default;
   virtual std::string name() const = 0;  // "cpu avx512 2 threads"
+  // What a model's activations are here unless asked for otherwise: kF32, or kBF16 where the matrix units want it.
+  virtual DType activations() const { return DType::kF32; }
   virtual Buffer allocate(size_t bytes) = 0;
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;

@@ -14,13 +14,22 @@ Blocks::Blocks(const ModelConfig& config, const ParamTable& table, const BuildOp
   ids_ = b_.input_ids("ids", {options.windows * options.seq});
   cos_ = b_.input("rope.cos", rope);
   sin_ = b_.input("rope.sin", rope);
-  weights_ = b_.weight("weights", flat, options.mode == Mode::kTrain ? b_.state("grads", flat) : kNoValue);
+  const ValueId gradients = options.mode == Mode::kTrain ? b_.state("grads", flat) : kNoValue;
+  weights_ = b_.weight("weights", flat, gradients);
+  operands_ = options.dtype == DType::kBF16 ? b_.weight("weights.bf16", flat, gradients, DType::kBF16) : weights_;
 }
 
 ValueId Blocks::weight(const std::string& name) {
   const auto found = views_.find(name);
   if (found != views_.end()) return found->second;
   return views_[name] = weight_part(name, 0, table_.at(name).shape);
+}
+
+ValueId Blocks::operand(const std::string& name) {
+  const ParamSpec& spec = table_.at(name);
+  const auto [found, fresh] = operand_views_.emplace(name, kNoValue);
+  if (fresh) found->second = b_.view(operands_, spec.offset, spec.shape);
+  return found->second;
 }
 
 ValueId Blocks::weight_part(const std::string& name, int64_t first, Shape shape) {
@@ -40,7 +49,7 @@ ValueId Blocks::normalised_heads(ValueId x, ValueId gain, int64_t heads, int64_t
 }
 
 ValueId Blocks::quantised(const std::string& name, FakeQuantConfig::Scope from) {
-  if (options_.mode != Mode::kTrain || options_.fake_quant.scope < from) return weight(name);
+  if (options_.mode != Mode::kTrain || options_.fake_quant.scope < from) return operand(name);
   const auto [found, fresh] = quantised_.emplace(name, kNoValue);
   if (fresh) found->second = b_.fake_quant(weight(name), options_.fake_quant.low);
   return found->second;
@@ -53,7 +62,7 @@ ValueId Blocks::projected(ValueId x, const std::string& name) {
 
 ValueId Blocks::value_embedding(size_t index) {
   if (value_embedding_ == kNoValue) {
-    const ValueId rows = b_.embedding(ids_, weight("ve_shared.embed.weight"));
+    const ValueId rows = b_.embedding(ids_, operand("ve_shared.embed.weight"));
     value_embedding_ = b_.scale_by(projected(rows, "ve_shared.proj.weight"), weight("ve_shared.scale"));
   }
   return b_.scale_by(value_embedding_, weight("ve_layer_scales." + std::to_string(index)));
@@ -86,7 +95,7 @@ ValueId Blocks::attention(int64_t layer, ValueId u, int64_t tail) {
       b_.attention(q, k, v, {heads, kv_heads, seq, tail}, 1 / std::sqrt(static_cast<double>(config_.head_dim())));
   if (layer >= config_.layers - config_.xsa_last_n) y = b_.xsa(y, tail_rows(v, tail), heads, kv_heads);
   if (config_.gated_attention) {
-    const ValueId gate = b_.linear(u_tail, layer_weight(layer, "attn.attn_gate.weight"));
+    const ValueId gate = b_.linear(u_tail, operand(name(layer, "attn.attn_gate.weight")));
     y = b_.head_gate(y, gate, layer_weight(layer, "attn.attn_gate.bias"), heads);
   }
   tap_hessian(name(layer, "attn.proj.weight"), y);

@@ -24,6 +24,8 @@ class Blocks {
 
   // A whole tensor of the parameter table, or `shape` elements of it from element `first` on.
   ValueId weight(const std::string& name);
+  // The same as products and embeddings read it: from the bf16 copy in a bf16 graph.
+  ValueId operand(const std::string& name);
   ValueId weight_part(const std::string& name, int64_t first, Shape shape);
   static std::string name(int64_t layer, const char* tensor) {
     return "blocks." + std::to_string(layer) + "." + tensor;
@@ -61,8 +63,8 @@ class Blocks {
   const BuildOptions& options_;
   bool keep_activations_;
   Builder b_;
-  ValueId ids_, weights_, cos_, sin_;
-  std::map<std::string, ValueId> views_, quantised_, hessians_;
+  ValueId ids_, weights_, operands_, cos_, sin_;  // operands_: weights_ or their bf16 copy
+  std::map<std::string, ValueId> views_, operand_views_, quantised_, hessians_;
   ValueId value_embedding_ = kNoValue, first_values_ = kNoValue;  // once computed
   std::vector<ValueId> activations_;
 };

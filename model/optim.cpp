@@ -48,7 +48,8 @@ enum Scalar { kMatrixLr, kTokenLr, kHeadLr, kScalarLr, kMomentum, kBias1, kBias2
 // Records the update of every run; see the order in optim.h.
 class StepBuilder {
  public:
-  StepBuilder(const ParamTable& table, const OptimConfig& config) : config_(config), flat_(table.flat_size()) {
+  // bf16_copy: the weights' copy for bf16 graphs is renewed as well.
+  StepBuilder(const ParamTable& table, const OptimConfig& config, bool bf16_copy) : config_(config), flat_(table.flat_size()) {
     const auto [coefficient, norm] = b_.clip_scale(b_.sum_squares(grads_), bound_or_none(config.clip_norm));
     b_.mark_output(norm);
     coefficient_ = coefficient;
@@ -58,6 +59,7 @@ class StepBuilder {
         if (run.group == group) group == ParamGroup::kMatrix ? muon(run) : adamw(run);
       }
     }
+    if (bf16_copy) b_.cast(b_.state("weights.bf16", {flat_}, DType::kBF16), weights_);
     if (config.ema_decay > 0) b_.ema(b_.state("ema", {flat_}), weights_, config.ema_decay);
   }
 
@@ -119,7 +121,9 @@ struct Optimizer::Impl {
       device.upload(ema.data(), initial.data(), bytes);
       bindings.emplace_back("ema", ema);
     }
-    StepBuilder builder(session->table(), config);
+    const Buffer bf16_copy = session->weights_bf16();
+    if (bf16_copy.data() != nullptr) bindings.emplace_back("weights.bf16", bf16_copy);
+    StepBuilder builder(session->table(), config, bf16_copy.data() != nullptr);
     const ValueId norm = builder.norm();
     program = std::make_unique<StepProgram>(&device, builder.finish(), norm, bindings);
   }

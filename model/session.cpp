@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "formats/check.h"
+#include "formats/dtype.h"
 #include "graph/builder.h"
 #include "graph/plan.h"
 
@@ -42,9 +43,15 @@ void upload(Device& device, const Buffer& to, std::span<const T> from) {
 
 }  // namespace
 
-Session::Session(std::shared_ptr<Device> device, const ModelConfig& config, std::shared_ptr<const ParamTable> table)
-    : device_(std::move(device)), config_(config), table_(std::move(table)) {
-  weights_ = device_->allocate(table_->flat_size() * sizeof(float));
+Session::Session(std::shared_ptr<Device> device, const ModelConfig& config, std::shared_ptr<const ParamTable> table,
+                 std::optional<DType> activations)
+    : device_(std::move(device)),
+      config_(config),
+      table_(std::move(table)),
+      activations_(activations.value_or(device_->activations())) {
+  const int64_t size = table_->flat_size();
+  weights_ = device_->allocate(size * sizeof(float));
+  if (activations_ == DType::kBF16) weights_bf16_ = device_->allocate(size * dtype_bytes(DType::kBF16));
 }
 
 Session::~Session() = default;
@@ -57,6 +64,22 @@ Buffer Session::grads() {
 void Session::set_weights(const ParamStore& store) {
   CHECK(static_cast<int64_t>(store.flat.size()) == table_->flat_size());
   upload<float>(*device_, weights_, store.flat);
+  refresh_bf16();
+}
+
+void Session::refresh_bf16() {
+  if (weights_bf16_.data() == nullptr) return;
+  std::unique_ptr<Program>& slot = programs_["bf16 copy"];
+  if (slot == nullptr) {
+    slot = std::make_unique<Program>();
+    Builder b;
+    const Shape flat{table_->flat_size()};
+    b.cast(b.state("weights.bf16", flat, DType::kBF16), b.weight("weights", flat));
+    slot->model.graph = b.finish();
+    slot->plan = plan_memory(slot->model.graph);
+  }
+  compile(slot.get());
+  slot->executor->run();
 }
 
 void Session::get_weights(ParamStore* store) {
@@ -89,7 +112,9 @@ Session::Program& Session::program(const BuildOptions& options) {
   std::unique_ptr<Program>& slot = programs_[program_key(options)];
   if (slot == nullptr) {
     slot = std::make_unique<Program>();
-    slot->model = build_model(config_, *table_, options);
+    BuildOptions typed = options;
+    typed.dtype = activations_;
+    slot->model = build_model(config_, *table_, typed);
     slot->plan = plan_memory(slot->model.graph);
     std::vector<float> cos, sin;
     rope_tables(config_.rope, options.seq, &cos, &sin);
@@ -118,6 +143,7 @@ void Session::compile(Program* program) {
   };
   for (const auto& [name, buffer] : program->inputs) bind(name, buffer);
   bind("weights", weights_);
+  bind("weights.bf16", weights_bf16_);
   if (graph.has("grads")) bind("grads", grads());
   bind("hash_emb.weight", hash_table_);
   bind("grad.hash_emb.weight", hash_grads_);
@@ -165,7 +191,13 @@ void Session::logits(std::span<const int32_t> ids, int64_t windows, int64_t seq,
   Program& p = program({.mode = Mode::kLogits, .windows = windows, .seq = seq, .tail = tail, .hash = hash_});
   upload(*device_, p.inputs.at("ids"), ids);
   p.executor->run();
-  device_->download(out.data(), p.executor->data(p.model.logits), out.size_bytes());
+  if (activations_ == DType::kF32) {
+    device_->download(out.data(), p.executor->data(p.model.logits), out.size_bytes());
+    return;
+  }
+  std::vector<uint16_t> narrow(out.size());
+  device_->download(narrow.data(), p.executor->data(p.model.logits), narrow.size() * sizeof(uint16_t));
+  for (size_t i = 0; i < out.size(); ++i) out[i] = bf16_to_float(narrow[i]);
 }
 
 void Session::calibrate(std::span<const int32_t> ids, int64_t windows, int64_t seq, bool looping,

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,7 +20,9 @@ namespace sixteen {
 
 class Session {
  public:
-  Session(std::shared_ptr<Device> device, const ModelConfig& config, std::shared_ptr<const ParamTable> table);
+  // activations: kF32 or kBF16; the device's own choice where none is given.
+  Session(std::shared_ptr<Device> device, const ModelConfig& config, std::shared_ptr<const ParamTable> table,
+          std::optional<DType> activations = std::nullopt);
   ~Session();
 
   Device& device() { return *device_; }
@@ -28,6 +31,8 @@ class Session {
 
   // Flat buffers in table layout; float*, device addresses.
   Buffer weights() { return weights_; }
+  Buffer weights_bf16() { return weights_bf16_; }  // their copy for bf16 graphs, else empty
+  void refresh_bf16();                              // for who has changed weights() by hand
   Buffer grads();                       // allocated at first use
   void set_weights(const ParamStore& store);
   void get_weights(ParamStore* store);
@@ -63,7 +68,8 @@ class Session {
   std::shared_ptr<Device> device_;
   ModelConfig config_;
   std::shared_ptr<const ParamTable> table_;
-  Buffer weights_, grads_, hash_table_, hash_grads_, arena_;
+  DType activations_;
+  Buffer weights_, weights_bf16_, grads_, hash_table_, hash_grads_, arena_;
   HashEmbedConfig hash_;
   FakeQuantConfig fake_quant_;
   std::map<std::string, std::unique_ptr<Program>> programs_;

@@ -65,6 +65,10 @@ struct Sgd::Impl {
     const auto [coefficient, norm] = b.clip_scale(sum, bound_or_none(config.clip_norm));
     b.mark_output(norm);
     for (const Part& part : parts) b.sgd(part.weights, part.grads, part.buffer, coefficient, part.lr, config.momentum);
+    if (session->weights_bf16().data() != nullptr) {
+      b.cast(b.state("weights.bf16", {flat}, DType::kBF16), all.weights);
+      bindings.emplace_back("weights.bf16", session->weights_bf16());
+    }
     hash_lr_mult = config.hash_lr_mult;
     program = std::make_unique<StepProgram>(&device, b.finish(), norm, bindings);
   }

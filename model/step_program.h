@@ -25,7 +25,7 @@ class StepProgram {
     executor_ = device->compile(graph, plan, device->allocate(std::max<int64_t>(plan.arena_bytes, 1)));
     for (const auto& [name, buffer] : bindings) {
       const ValueId id = graph.find(name);
-      CHECK(buffer.bytes() >= graph.value(id).shape.numel() * sizeof(float));
+      CHECK(buffer.bytes() >= graph.value(id).shape.numel() * dtype_bytes(graph.value(id).dtype));
       executor_->bind(id, buffer.data());
       buffers_.push_back(buffer);
     }

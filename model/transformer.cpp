@@ -73,7 +73,7 @@ ModelGraph Transformer::build() {
   const ValueId hidden = blocks_.keep(blocks_.norm(merge_lanes()));
 
   ModelGraph model;
-  const ValueId table = blocks_.weight(head_name());
+  const ValueId table = blocks_.operand(head_name());
   const int64_t rows = options_.windows * tail_;
   switch (options_.mode) {
     case Mode::kTrain:
@@ -98,10 +98,10 @@ ModelGraph Transformer::build() {
 
 // Token, hashed pair and evaluation-time hash are summed; the norm comes before or after the latter (trap T9).
 void Transformer::embed() {
-  ValueId x = b_.embedding(blocks_.ids(), blocks_.weight("tok_emb.weight"));
+  ValueId x = b_.embedding(blocks_.ids(), blocks_.operand("tok_emb.weight"));
   if (config_.bigram.rows > 0) {
     const ValueId index = b_.pair_hash(blocks_.ids(), config_.bigram.rows, options_.seq);
-    const ValueId rows = b_.embedding(index, blocks_.weight("bigram.embed.weight"));
+    const ValueId rows = b_.embedding(index, blocks_.operand("bigram.embed.weight"));
     const ValueId pairs = blocks_.projected(rows, "bigram.proj.weight");
     x = b_.axpby(x, b_.scale_by(pairs, blocks_.weight("bigram.scale")), 1, 1);
   }
@@ -197,7 +197,7 @@ ValueId Transformer::merge_lanes() {
 
 void Transformer::finish_train(ValueId hidden, ModelGraph* model) {
   const Shape rows{options_.windows * options_.seq};
-  const HeadLoss loss = b_.head_loss(hidden, blocks_.weight(head_name()), b_.input_ids("targets", rows),
+  const HeadLoss loss = b_.head_loss(hidden, blocks_.operand(head_name()), b_.input_ids("targets", rows),
                                      b_.input("row_weight", rows), config_.softcap);
   b_.mark_output(loss.nll);
   model->nll = loss.nll;

@@ -2,7 +2,7 @@
 //
 // Bound values of the graph, by name: "ids" [windows*seq] i32; "targets" [scored rows] i32 and "row_weight" [windows*seq]
 // where the mode has them; "rope.cos", "rope.sin" [seq, rope.dims/2]; "weights" (flat, parameter-table layout) whose views
-// are the tensors; "grads" (flat, added to) in train; "hash_emb.weight" [buckets, dim] and, in train,
+// are the tensors; "weights.bf16" (the same as bf16: what products and embeddings read) in a bf16 graph; "grads" (flat, added to) in train; "hash_emb.weight" [buckets, dim] and, in train,
 // "grad.hash_emb.weight" with a hash embedding; "hessian.NAME" [cols, cols] (added to) in calib, NAME as in the parameter
 // table (c_q stands for c_q, c_k and c_v).
 // Outputs: ids below; kNoValue where the mode has none.

@@ -1,6 +1,8 @@
 // From nodes to kernels: one switch over the closed list, without default.
 #include "graph/cpu/cpu_executor.h"
 
+#include <chrono>
+
 #include "formats/check.h"
 #include "graph/cpu/gemm.h"
 #include "graph/cpu/kernels.h"
@@ -196,11 +198,23 @@ void CpuExecutor::run_node(const Node& node) {
   CHECK(false);
 }
 
+void CpuExecutor::run_any(const Node& node) {
+  if (graph_.dtype() == DType::kF64) run_node<double>(node);
+  else run_node<float>(node);
+}
+
 void CpuExecutor::run() {
+  for (const Node& node : graph_.nodes()) run_any(node);
+}
+
+std::vector<double> CpuExecutor::node_times_us(int repeats) {
+  std::vector<double> times;
   for (const Node& node : graph_.nodes()) {
-    if (graph_.dtype() == DType::kF64) run_node<double>(node);
-    else run_node<float>(node);
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < repeats; ++i) run_any(node);
+    times.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count() / repeats);
   }
+  return times;
 }
 
 }  // namespace sixteen::cpu

@@ -16,11 +16,13 @@ class CpuExecutor : public Executor {
   void bind(ValueId value, void* data) override;
   void run() override;
   void* data(ValueId value) override;
+  std::vector<double> node_times_us(int repeats) override;
 
  private:
   struct Call;  // one node with its pointers, see cpu_executor.cpp
   template <class T>
   void run_node(const Node& node);
+  void run_any(const Node& node);
 
   std::shared_ptr<ThreadPool> pool_;
   Graph graph_;

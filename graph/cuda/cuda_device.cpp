@@ -19,6 +19,8 @@ class CudaDevice : public Device {
 
   std::string name() const override { return "cuda " + card_->name; }
 
+  DType activations() const override { return DType::kBF16; }
+
   Buffer allocate(size_t bytes) override { return card_allocate(card_, bytes); }
 
   void upload(void* device, const void* host, size_t bytes) override {

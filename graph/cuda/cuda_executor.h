@@ -31,6 +31,7 @@ class CudaExecutor : public Executor {
   void bind(ValueId value, void* data) override;
   void run() override;
   void* data(ValueId value) override;
+  std::vector<double> node_times_us(int repeats) override;
 
  private:
   struct Call;  // one node with its pointers, see cuda_executor.cpp
