@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* kFormat = "sixteen-train-state";
 constexpr const char* kVersion = "1";
-constexpr std::string_view kLoaderPrefix = "loader.";
+constexpr std::string_view kLoaderPrefix = "loader.", kTrainerPrefix = "trainer.";
 constexpr size_t kHexDigits = 64;
 
 using Metadata = std::map<std::string, std::string>;
@@ -59,6 +59,7 @@ void write_train_state(const std::string& path, const TrainProgress& progress, s
                        {"elapsed_ms", elapsed},
                        {"config_hash", progress.config_hash}};
   for (const auto& [key, value] : progress.loader) metadata[std::string(kLoaderPrefix) + key] = value;
+  for (const auto& [key, value] : progress.trainer) metadata[std::string(kTrainerPrefix) + key] = value;
   metadata["sha256"] = content_hash(tensors, metadata);
   write_safetensors(path, tensors, metadata);
 }
@@ -78,8 +79,9 @@ TrainProgress parse_train_progress(const Metadata& metadata, const std::string& 
   }
   for (const auto& [key, value] : metadata) {
     if (key.starts_with(kLoaderPrefix)) progress.loader[key.substr(kLoaderPrefix.size())] = value;
+    if (key.starts_with(kTrainerPrefix)) progress.trainer[key.substr(kTrainerPrefix.size())] = value;
   }
-  const size_t known = 6 + progress.loader.size();
+  const size_t known = 6 + progress.loader.size() + progress.trainer.size();
   if (metadata.size() != known) fail(where, ": expected ", known, " metadata keys, found ", metadata.size());
   return progress;
 }

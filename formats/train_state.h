@@ -19,6 +19,7 @@ struct TrainProgress {
   double elapsed_ms = 0;                      // training time so far, without validation and pauses; kept to the last bit
   std::string config_hash;                    // SHA-256 in hex of what the next step depends on besides this file
   std::map<std::string, std::string> loader;  // the data loader's own state, by keys of its choice
+  std::map<std::string, std::string> trainer = {};  // what else the trainer must know, by keys of its choice
 };
 
 // Atomic. Tensor names are the caller's ("param/X", "moment1/X", ...). A progress that the reader would

@@ -83,6 +83,7 @@ void run(RunCommand& o) {
     json["val_bpb_raw"] = r.val_bpb_raw;
     json["val_bpb"] = r.val_bpb;
   }
+  json["weights"] = r.selected;
   json["checkpoint"] = o.run.out;
   o.run.console.result(json);
 }

@@ -112,6 +112,30 @@ void Trainer::loop_until_done(RunResult* result) {
   }
 }
 
+// The last weights and the selected ones; under best_on_val all there are, and the first of the best goes into the checkpoint.
+void Trainer::validate_at_end(RunResult* result) {
+  const bool choose = options_.train.averaging.select == "best_on_val";
+  const ParamStore last = weights_of("raw");
+  double best = 0;
+  std::string bpbs;
+  for (const std::string& average : averages()) {
+    if (!choose && average != "raw" && average != selected()) continue;
+    if (average != "raw") session_->set_weights(weights_of(average));
+    const double bpb = validate_now(average.c_str(), true).bpb();
+    if (average == "raw") result->val_bpb_raw = bpb;
+    if (average == selected()) result->val_bpb = bpb;
+    bpbs += (bpbs.empty() ? "" : ", ") + average + " " + std::to_string(bpb);
+    if (!choose || (!best_on_val_.empty() && bpb >= best)) continue;
+    best_on_val_ = average;
+    best = bpb;
+  }
+  session_->set_weights(last);
+  if (!choose) return;
+  result->val_bpb = best;
+  write_checkpoint();
+  log_->event(step_, "validation data chose the " + best_on_val_ + " weights (best_on_val: " + bpbs + " bpb)");
+}
+
 RunResult Trainer::run() {
   install_interrupt_handler();
   const TrainConfig& c = options_.train;
@@ -127,13 +151,8 @@ RunResult Trainer::run() {
     result.tokens_per_second = static_cast<double>(step_ * c.windows_per_step * c.seq_len) / train_seconds_;
   }
   save();
-  if (validation_) {
-    result.val_bpb = result.val_bpb_raw = validate_now("raw", true).bpb();
-    if (c.optim.ema_decay > 0) {
-      session_->set_weights(averaged());
-      result.val_bpb = validate_now("averaged", true).bpb();
-    }
-  }
+  if (validation_) validate_at_end(&result);
+  result.selected = selected();
   return result;
 }
 

@@ -2,11 +2,12 @@
 //
 // Bites: everything in the state is stored by canonical tensor, so it does not depend on the flat layout.
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "formats/error.h"
-#include "formats/train_state.h"
 #include "model/checkpoint.h"
 #include "trainer/trainer.h"
 
@@ -21,9 +22,23 @@ ParamStore download(Device& device, const std::shared_ptr<const ParamTable>& tab
 
 }  // namespace
 
-ParamStore Trainer::averaged() const {
-  const bool averages = options_.train.optim.ema_decay > 0;
-  return download(session_->device(), table_, averages ? optimizer_->ema() : session_->weights());
+std::vector<std::string> Trainer::averages() const {
+  std::vector<std::string> names = {"raw"};
+  if (options_.train.optim.ema_decay > 0) names.emplace_back("ema");
+  if (swa_.count() > 0) names.emplace_back("swa");
+  return names;
+}
+
+std::string Trainer::selected() const {
+  const std::string& select = options_.train.averaging.select;
+  if (!best_on_val_.empty()) return best_on_val_;
+  if (select == "swa" && swa_.count() > 0) return "swa";
+  return select == "raw" || options_.train.optim.ema_decay == 0 ? "raw" : "ema";
+}
+
+ParamStore Trainer::weights_of(const std::string& average) const {
+  if (average == "swa") return swa_.mean();
+  return download(session_->device(), table_, average == "ema" ? optimizer_->ema() : session_->weights());
 }
 
 // The four flat vectors that a step depends on, by the prefix of their tensors' names; matrices have no second moment.
@@ -56,6 +71,15 @@ void Trainer::save_state() {
     }
   }
   TrainProgress progress;
+  if (fake_quant_) progress.trainer["fake_quant"] = "on";
+  if (swa_.count() > 0) {
+    progress.trainer["swa_snapshots"] = std::to_string(swa_.count());
+    for (const ParamSpec& spec : table_->specs()) {
+      const std::span<const double> sum = swa_.sum(spec);
+      tensors.push_back(
+          {.name = "swa/" + spec.name, .dtype = DType::kF64, .shape = dims(spec.shape), .bytes = std::as_bytes(sum)});
+    }
+  }
   progress.step = step_;
   progress.elapsed_ms = train_seconds_ * 1000;
   progress.config_hash = config_hash(options_.model, options_.train);
@@ -64,15 +88,41 @@ void Trainer::save_state() {
 }
 
 void Trainer::save() {
-  for (const ParamStore& store : {download(session_->device(), table_, session_->weights()), averaged()}) {
+  for (const std::string& average : {std::string("raw"), selected()}) {
+    const ParamStore store = weights_of(average);
     if (!std::all_of(store.flat.begin(), store.flat.end(), [](float x) { return std::isfinite(x); })) {
       fail("step ", step_,
            ": weights are not finite: the run diverged and was stopped; the last checkpoint is untouched");
     }
   }
-  save_checkpoint(options_.out, options_.model, averaged(),
-                  {{"step", std::to_string(step_)}, {"producer", std::string("sixteen-train ") + SIXTEEN_VERSION}});
+  write_checkpoint();
   save_state();
+}
+
+void Trainer::write_checkpoint() const {
+  std::map<std::string, std::string> metadata = {{"step", std::to_string(step_)},
+                                                 {"producer", std::string("sixteen-train ") + SIXTEEN_VERSION},
+                                                 {"weights", selected()}};
+  if (!best_on_val_.empty()) metadata["weights_chosen_by"] = "validation data";
+  save_checkpoint(options_.out, options_.model, weights_of(selected()), metadata);
+}
+
+void Trainer::restore_averages(const TrainStateFile& file) {
+  const auto& trainer = file.progress().trainer;
+  if (trainer.contains("fake_quant")) set_fake_quant();
+  const auto snapshots = trainer.find("swa_snapshots");
+  if (snapshots == trainer.end()) return;
+  int64_t count = 0;
+  const std::string& text = snapshots->second;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc() || end != text.data() + text.size() || count < 1) {
+    fail(file.path(), ": metadata trainer.swa_snapshots: expected 1 or more, found \"", text, "\"");
+  }
+  for (const ParamSpec& spec : table_->specs()) {
+    const TensorView& tensor = file.at("swa/" + spec.name, DType::kF64, dims(spec.shape));
+    std::memcpy(swa_.sum(spec).data(), tensor.bytes.data(), tensor.bytes.size());
+  }
+  swa_.set_count(count);
 }
 
 void Trainer::restore_state() {
@@ -92,6 +142,7 @@ void Trainer::restore_state() {
     if (found == progress.loader.end()) fail(state_path(), ": no loader state of rank ", i, "; it is of another run");
     loaders_[i]->restore(found->second);
   }
+  restore_averages(file);
   step_ = progress.step;
   train_seconds_ = progress.elapsed_ms / 1000;
   optimizer_->set_steps_done(step_);

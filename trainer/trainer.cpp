@@ -8,13 +8,14 @@
 #include "formats/error.h"
 #include "formats/file.h"
 #include "model/schedule.h"
-#include "model/shuffled_loader.h"
+#include "trainer/train_data.h"
 
 namespace sixteen {
 namespace {
 
 ScheduleConfig schedule(const TrainConfig& c) {
   return {.warmdown_frac = c.warmdown_frac,
+          .warmdown_steps = c.warmdown_steps,
           .min_lr = c.min_lr,
           .momentum_start = c.optim.momentum_start,
           .momentum_end = c.optim.momentum_end,
@@ -31,25 +32,25 @@ void check_writable(const std::string& path) {
 
 }  // namespace
 
-Trainer::Trainer(const RunOptions& options) : options_(options), table_(std::make_shared<ParamTable>(options.model)) {
+Trainer::Trainer(const RunOptions& options)
+    : options_(options), table_(std::make_shared<ParamTable>(options.model)), swa_(table_) {
   const TrainConfig& c = options_.train;
+  if (c.averaging.select == "best_on_val" && options_.val.empty()) {
+    fail("[train] averaging.select = \"best_on_val\": needs validation data; give --val and --tokenizer");
+  }
   check_writable(options_.out);
   if (options_.resume && !std::filesystem::exists(state_path())) {
     fail(state_path(), ": not found, so there is no run to resume; start it without --resume");
   }
-  const std::vector<std::string> files = find_train_shards(options_.data);
-  const int ranks = static_cast<int>(c.virtual_ranks);
-  for (int r = 0; r < ranks; ++r) {
-    loaders_.push_back(std::make_unique<ShuffledLoader>(files, r, ranks, c.seq_len, options_.model.vocab));
-  }
+  loaders_ = make_train_loaders(c, options_.data, options_.model.vocab);
   if (!options_.val.empty()) {
     validation_ =
         std::make_unique<Validation>(options_.val, options_.tokenizer, options_.model.vocab, c.seq_len, c.val_tokens);
   }
   session_ = std::make_unique<Session>(make_device(options_.device, options_.threads), options_.model, table_);
   OptimConfig optim = c.optim;
-  if (c.clip_scope == "local" && ranks > 1 && optim.clip_norm > 0) {
-    reducer_ = std::make_unique<ClipReducer>(session_.get(), optim.clip_norm, ranks);
+  if (c.clip_scope == "local" && c.virtual_ranks > 1 && optim.clip_norm > 0) {
+    reducer_ = std::make_unique<ClipReducer>(session_.get(), optim.clip_norm, c.virtual_ranks);
     optim.clip_norm = 0;
   }
   ParamStore store(table_);
@@ -71,6 +72,14 @@ double Trainer::frac() const {
   const TrainConfig& c = options_.train;
   if (c.clock == "steps") return progress(static_cast<double>(step_), static_cast<double>(c.steps));
   return progress(train_seconds_, c.budget_seconds - c.reserve_seconds);
+}
+
+double Trainer::scheduled_lr() const {
+  const TrainConfig& c = options_.train;
+  const ScheduleConfig plan = schedule(c);
+  if (c.warmdown_steps == 0) return lr_scale(plan, frac());
+  if (c.clock == "steps") return lr_scale_by_steps(plan, step_, c.steps);
+  return lr_scale_by_time(plan, step_, train_seconds_, c.budget_seconds - c.reserve_seconds);
 }
 
 bool Trainer::looping() const {
@@ -100,12 +109,36 @@ void Trainer::check_finite(double loss) const {
        ": the run diverged and was stopped; the last checkpoint is untouched; lower the learning rates");
 }
 
+void Trainer::set_fake_quant() {
+  const QatConfig& q = options_.train.qat;
+  using Scope = FakeQuantConfig::Scope;
+  session_->set_fake_quant({.scope = q.scope == "matrices" ? Scope::kMatrices : Scope::kProjections, .low = q.low});
+  fake_quant_ = true;
+}
+
+// Once on it stays on, whatever the clock does to the learning rates.
+void Trainer::start_fake_quant_when_due() {
+  const QatConfig& q = options_.train.qat;
+  if (fake_quant_ || q.scope == "none") return;
+  if (q.start_frac > 0 ? frac() < q.start_frac : scheduled_lr() >= q.start_lr_scale) return;
+  set_fake_quant();
+  log_->event(step_, "fake quantisation of " + q.scope + " is on");
+}
+
+// After a step, its learning rates and the counter behind it (spec_726_754 5.8).
+void Trainer::take_snapshot_when_due() {
+  const AveragingConfig& a = options_.train.averaging;
+  if (a.swa_source == "none" || last_lr_scale_ >= a.swa_below_scale || step_ % a.swa_every != 0) return;
+  swa_.add(weights_of(a.swa_source));
+}
+
 double Trainer::step() {
   const TrainConfig& c = options_.train;
   const ScheduleConfig plan = schedule(c);
   const int64_t ranks = c.virtual_ranks, windows = c.windows_per_step / ranks;
   const int64_t mean_over = reducer_ ? windows : c.windows_per_step;  // the reducer averages over ranks itself
   std::fill(row_weight_.begin(), row_weight_.end(), 1.0f / static_cast<float>(mean_over * c.seq_len));
+  start_fake_quant_when_due();
   session_->zero_grads();
   double loss = 0, local_norms = 0;
   for (const auto& loader : loaders_) {
@@ -116,11 +149,12 @@ double Trainer::step() {
     reducer_->finish();
     loss /= static_cast<double>(ranks);
   }
-  last_lr_scale_ = lr_scale(plan, frac());
+  last_lr_scale_ = scheduled_lr();
   const double norm = optimizer_->step({.lr_scale = last_lr_scale_, .momentum = muon_momentum(plan, step_)});
   last_norm_ = reducer_ ? local_norms / static_cast<double>(ranks) : norm;  // before clipping; NaN in either way
   check_finite(loss);
   ++step_;
+  take_snapshot_when_due();
   return loss;
 }
 

@@ -1,6 +1,6 @@
 // One training run: data, gradients, optimiser, schedules, averages, checkpoints, from the first step to the last.
 //
-// Files: `out` is the checkpoint (averaged weights when EMA is on) and `out`.state what a resume needs; each is replaced
+// Files: `out` is the checkpoint (the weights that [train.averaging] selects) and `out`.state what a resume needs; each is replaced
 // atomically, so whatever stops the run leaves both whole, and a resume needs the state alone. The order of a step is
 // spec_1584_1555 5.1.
 // Bites: under clock = "steps" a resumed run continues bit for bit; under "wall" from the stored elapsed time.
@@ -12,10 +12,12 @@
 #include <string>
 #include <vector>
 
+#include "formats/train_state.h"
 #include "model/console.h"
 #include "model/optim.h"
 #include "model/train_loader.h"
 #include "trainer/clip_reducer.h"
+#include "trainer/snapshot_mean.h"
 #include "trainer/train_config.h"
 #include "trainer/train_log.h"
 #include "trainer/validation.h"
@@ -38,7 +40,8 @@ struct RunResult {
   int64_t steps = 0, parameters = 0;
   double train_seconds = 0;
   double loss = std::numeric_limits<double>::quiet_NaN();  // of the last step, nats a token; NaN: no step was left
-  double val_bpb_raw = 0, val_bpb = 0;  // before and after averaging, loop on; 0 without validation data
+  double val_bpb_raw = 0, val_bpb = 0;  // of the last and of the selected weights, loop on; 0 without validation data
+  std::string selected;                 // "raw", "ema" or "swa": the weights in the checkpoint
   double tokens_per_second = 0;         // of training time, the part before a resume included
 };
 
@@ -57,7 +60,11 @@ class Trainer {
   bool looping() const;  // of the next step
 
  private:
-  double frac() const;  // of the schedule, 0 to 1 and beyond
+  double frac() const;          // of the schedule, 0 to 1 and beyond
+  double scheduled_lr() const;  // multiplier of the learning rates in the next step
+  void start_fake_quant_when_due();
+  void set_fake_quant();
+  void take_snapshot_when_due();
   bool finished() const;
   double accumulate(TrainLoader* loader, int64_t windows);
   void check_finite(double loss) const;
@@ -69,10 +76,15 @@ class Trainer {
   void log_interval(const Interval& interval);
   double seconds_left(double seconds_per_step) const;
   ScoreSum validate_now(const char* what, bool looping);
-  ParamStore averaged() const;  // EMA when there is one, else the weights
+  void validate_at_end(RunResult* result);
+  std::vector<std::string> averages() const;  // of "raw", "ema", "swa" those that there are
+  std::string selected() const;               // which of them the checkpoint gets
+  ParamStore weights_of(const std::string& average) const;
+  void write_checkpoint() const;
   std::string state_path() const { return options_.out + ".state"; }
   void save_state();
   void restore_state();
+  void restore_averages(const TrainStateFile& file);
   struct StateTensors;  // flat copies and their views by tensor, see train_resume.cpp
 
   RunOptions options_;
@@ -86,6 +98,9 @@ class Trainer {
   std::vector<int32_t> ids_, targets_;  // [micro_windows * seq_len], reused
   std::vector<float> row_weight_;
   int64_t step_ = 0;
+  SnapshotMean swa_;
+  bool fake_quant_ = false;
+  std::string best_on_val_;  // once the validation data chose
   double train_seconds_ = 0, last_norm_ = 0, last_lr_scale_ = 1, peak_flops_ = 0;
 };
 

@@ -37,6 +37,35 @@ TEST(Schedule, GoldenLearningRateAndLoopSwitch) {
   EXPECT_GT(switched, 10);
 }
 
+TEST(Schedule, GoldenWarmdownInSteps) {
+  REQUIRE_SHARED("oracle/optim/schedules.json");
+  for (const char* pr : {"726", "754"}) {
+    const nlohmann::json record = golden().at(pr);
+    const ScheduleConfig config{.warmdown_steps = record.at("warmdown_iters")};
+    const int64_t steps = record.at("iterations_without_wallclock");
+    int below = 0;
+    for (const auto& row : record.at("wallclock[step,elapsed_ms,lr_scale]")) {
+      const double scale = lr_scale_by_time(config, row[0], row[1], record.at("wallclock_ms"));
+      EXPECT_NEAR(scale, row[2].get<double>(), kTolerance) << row;
+      below += scale < 1;
+    }
+    for (const auto& row : record.at("steps[step,lr_scale]")) {
+      const double scale = lr_scale_by_steps(config, row[0], steps);
+      EXPECT_NEAR(scale, row[1].get<double>(), kTolerance) << row;
+      below += scale < 1;
+    }
+    EXPECT_GT(below, 30);
+    EXPECT_EQ(lr_scale_by_steps(config, steps, steps), 1);  // the originals' value where no step is left
+  }
+  // Steps of one length: both forms are one (spec 5.6).
+  const ScheduleConfig config{.warmdown_steps = 3500};
+  for (const int64_t k : {1, 3722, 3723, 3724, 6524, 7222}) {
+    EXPECT_NEAR(lr_scale_by_time(config, k, 2.0 * k, 2.0 * 7223), lr_scale_by_steps(config, k, 7223), kTolerance) << k;
+  }
+  EXPECT_EQ(lr_scale_by_steps({.warmdown_steps = 10, .min_lr = 0.25}, 99, 100), 0.25);
+  EXPECT_EQ(lr_scale_by_time({.warmdown_steps = 10, .min_lr = 0.25}, 99, 99, 100), 0.25);
+}
+
 TEST(Schedule, GoldenMomentum) {
   REQUIRE_SHARED("oracle/optim/schedules.json");
   ScheduleConfig slow;

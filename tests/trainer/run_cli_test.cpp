@@ -190,7 +190,7 @@ TEST_F(RunCli, TextToValidatedModelWithLog) {
     }
   }
   EXPECT_EQ(steps, (std::vector<int64_t>{5, 10, 15, 20}));
-  EXPECT_EQ(validations, (std::vector<std::string>{"10raw", "20raw", "20averaged"}));
+  EXPECT_EQ(validations, (std::vector<std::string>{"10raw", "20raw", "20ema"}));
   EXPECT_TRUE(loop_event);
   EXPECT_EQ(load_checkpoint(path("m")).config.vocab, 400);
 }

@@ -114,6 +114,13 @@ TEST_F(RunRefusal, DataThatDoesNotFit) {
   EXPECT_FALSE(std::filesystem::exists(o.out));
 }
 
+TEST_F(RunRefusal, ChoiceByValidationWithoutAny) {
+  RunOptions o = options("model");
+  o.train.averaging.select = "best_on_val";
+  expect_error("averaging.select = \"best_on_val\": needs validation data; give --val and --tokenizer",
+               [&] { Trainer t(o); });
+}
+
 TEST_F(RunRefusal, ValidationThatDoesNotFit) {
   const Console quiet{.json = false, .quiet = true};
   write_corpus(scratch_.path("text.txt"), 200000, 1, quiet);
@@ -158,25 +165,52 @@ TEST(TrainConfig, NamesTheKeyThatIsWrong) {
   EXPECT_NE(unknown.find("windows_per_step"), std::string::npos) << unknown;
   const std::string nested = config_error("[train.optim]\nmatrx_lr = 0.1");
   EXPECT_NE(nested.find("matrix_lr"), std::string::npos) << nested;
-  const char* const bad[][2] = {{"steps = 0", "steps"},
-                                {"steps = \"many\"", "steps"},
-                                {"seed = -1", "seed"},
-                                {"seq_len = 0", "seq_len"},
-                                {"windows_per_step = 0", "windows_per_step"},
-                                {"windows_per_step = 8\nvirtual_ranks = 3", "virtual_ranks"},
-                                {"windows_per_step = 8\nmicro_windows = 3", "micro_windows"},
-                                {"clip_scope = \"mine\"", "clip_scope"},
-                                {"clock = \"sun\"", "clock"},
-                                {"budget_seconds = 10.0\nreserve_seconds = 10.0", "budget_seconds"},
-                                {"warmdown_frac = 1.5", "warmdown_frac"},
-                                {"min_lr = -0.1", "min_lr"},
-                                {"log_every = 0", "log_every"},
-                                {"checkpoint_seconds = -1.0", "checkpoint_seconds"},
-                                {"[train.optim]\nns_steps = 0", "optim.ns_steps"},
-                                {"[train.optim]\nema_decay = 1.0", "optim.ema_decay"},
-                                {"[train.optim]\nbeta2 = 1.0", "optim.beta2"},
-                                {"[train.optim]\nmatrix_lr = nan", "optim.matrix_lr"},
-                                {"[train.optim]\ntoken_lr = -0.1", "optim.token_lr"}};
+  const char* const bad[][2] = {
+      {"steps = 0", "steps"},
+      {"steps = \"many\"", "steps"},
+      {"seed = -1", "seed"},
+      {"seq_len = 0", "seq_len"},
+      {"windows_per_step = 0", "windows_per_step"},
+      {"windows_per_step = 8\nvirtual_ranks = 3", "virtual_ranks"},
+      {"windows_per_step = 8\nmicro_windows = 3", "micro_windows"},
+      {"clip_scope = \"mine\"", "clip_scope"},
+      {"clock = \"sun\"", "clock"},
+      {"budget_seconds = 10.0\nreserve_seconds = 10.0", "budget_seconds"},
+      {"warmdown_frac = 1.5", "warmdown_frac"},
+      {"min_lr = -0.1", "min_lr"},
+      {"warmdown_steps = -1", "warmdown_steps"},
+      {"warmdown_steps = 100\nwarmdown_frac = 0.5",
+       "warmdown_steps = 100: exactly one of warmdown_frac and warmdown_steps acts"},
+      {"[train.data]\nloader = \"random\"", "data.loader = \"random\": expected one of \"shuffled\""},
+      {"[train.data]\nlaoder = \"stream\"", "did you mean train.data.loader"},
+      {"[train.data]\nrows = 4", "data.rows = 4: the shuffled order has no spans or plans"},
+      {"[train.data]\nrows = -4\nloader = \"stream\"", "data.rows"},
+      {"[train.data]\nseed = 5", "train.data.seed: expected a string"},
+      {"[train.data]\nloader = \"mixture\"\nseed = \"0x1g\"", "data.seed = \"0x1g\""},
+      {"[train.data]\nloader = \"mixture\"\nseed = \"0x10000000000000000\"", "data.seed"},
+      {"[train.data]\nloader = \"mixture\"\nseed = \"-1\"", "data.seed"},
+      {"[train.data]\nloader = \"stream\"\nseed = \"5\"", "only the mixture takes a seed"},
+      {"[train.data]\nramp_batches = 0", "data.ramp_batches"},
+      {"[train.data]\nprefetch = -1", "data.prefetch"},
+      {"[train.averaging]\nselect = \"best\"", "averaging.select = \"best\""},
+      {"[train.averaging]\nselect = \"swa\"", "averaging.select = \"swa\": no snapshots"},
+      {"[train.averaging]\nswa_source = \"ema\"\n[train.optim]\nema_decay = 0",
+       "averaging.swa_source = \"ema\": there is none while optim.ema_decay is 0"},
+      {"[train.averaging]\nswa_every = 0", "averaging.swa_every"},
+      {"[train.averaging]\nswa_below_scale = 0", "averaging.swa_below_scale"},
+      {"[train.qat]\nscope = \"all\"", "qat.scope = \"all\""},
+      {"[train.qat]\nscope = \"matrices\"", "exactly one of qat.start_lr_scale and qat.start_frac"},
+      {"[train.qat]\nscope = \"matrices\"\nstart_frac = 0.5\nstart_lr_scale = 0.5",
+       "exactly one of qat.start_lr_scale and qat.start_frac"},
+      {"[train.qat]\nstart_frac = 1.5", "qat.start_frac"},
+      {"[train.qat]\nlow = 1", "qat.low = 1"},
+      {"log_every = 0", "log_every"},
+      {"checkpoint_seconds = -1.0", "checkpoint_seconds"},
+      {"[train.optim]\nns_steps = 0", "optim.ns_steps"},
+      {"[train.optim]\nema_decay = 1.0", "optim.ema_decay"},
+      {"[train.optim]\nbeta2 = 1.0", "optim.beta2"},
+      {"[train.optim]\nmatrix_lr = nan", "optim.matrix_lr"},
+      {"[train.optim]\ntoken_lr = -0.1", "optim.token_lr"}};
   for (const auto& [line, key] : bad) {
     const std::string message = config_error(line);
     EXPECT_NE(message.find(key), std::string::npos) << line << ": " << message;
@@ -193,14 +227,37 @@ TEST(TrainConfig, HashCoversWhatDecidesBits) {
   };
   const std::string plain = hash_of("");
   EXPECT_EQ(plain.size(), 64u);
-  for (const char* line :
-       {"seed = 2", "seq_len = 7", "windows_per_step = 96", "micro_windows = 24", "virtual_ranks = 2",
-        "clip_scope = \"local\"", "clock = \"steps\"", "steps = 7", "budget_seconds = 7.5", "reserve_seconds = 0.5",
-        "warmdown_frac = 0.5", "min_lr = 0.1", "[train.optim]\nscalar_lr = 0.021", "[train.optim]\nrow_norm = false",
-        "[train.optim]\nmuon_bf16 = true", "[train.optim]\neps = 1e-9"}) {
+  for (const char* line : {"seed = 2",
+                           "seq_len = 7",
+                           "windows_per_step = 96",
+                           "micro_windows = 24",
+                           "virtual_ranks = 2",
+                           "clip_scope = \"local\"",
+                           "clock = \"steps\"",
+                           "steps = 7",
+                           "budget_seconds = 7.5",
+                           "reserve_seconds = 0.5",
+                           "warmdown_frac = 0.5",
+                           "min_lr = 0.1",
+                           "[train.optim]\nscalar_lr = 0.021",
+                           "[train.optim]\nrow_norm = false",
+                           "[train.optim]\nmuon_bf16 = true",
+                           "[train.optim]\neps = 1e-9",
+                           "warmdown_steps = 9",
+                           "[train.data]\nloader = \"stream\"",
+                           "[train.data]\nloader = \"mixture\"",
+                           "[train.data]\nloader = \"mixture\"\nseed = \"7\"",
+                           "[train.data]\nramp_batches = 9",
+                           "[train.averaging]\nselect = \"raw\"",
+                           "[train.averaging]\nswa_source = \"raw\"",
+                           "[train.averaging]\nswa_every = 9",
+                           "[train.averaging]\nswa_below_scale = 0.5",
+                           "[train.qat]\nlow = -31",
+                           "[train.qat]\nscope = \"matrices\"\nstart_frac = 0.5"}) {
     EXPECT_NE(hash_of(line), plain) << line;
   }
-  for (const char* line : {"log_every = 7", "val_every = 7", "val_tokens = 7", "checkpoint_seconds = 7.0"}) {
+  for (const char* line :
+       {"log_every = 7", "val_every = 7", "val_tokens = 7", "checkpoint_seconds = 7.0", "[train.data]\nprefetch = 0"}) {
     EXPECT_EQ(hash_of(line), plain) << line;
   }
   ModelConfig other = model;
