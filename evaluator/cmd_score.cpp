@@ -48,7 +48,10 @@ ScoreMethod read_method(const ScoreCommand& o, const ModelConfig& model) {
   }
   if (o.window > 0) c.window = o.window;
   if (o.stride > 0) c.stride = o.stride;
-  if (!o.edge.empty()) parse_edge(o.edge, &c.edge);
+  if (!o.edge.empty()) {
+    parse_edge(o.edge, &c.edge);
+    c.ttt.edge = c.edge;
+  }
   if (o.batch > 0) c.batch = o.batch;
   if (o.hash_buckets > 0) c.hash.buckets = o.hash_buckets;
   if (!o.tap_in.empty()) tap_in_preset(o.tap_in, &c.tap_in);

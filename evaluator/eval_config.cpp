@@ -6,6 +6,14 @@
 namespace sixteen {
 namespace {
 
+Edge read_edge(const std::string& name, const char* key, const std::string& where) {
+  Edge edge = Edge::kExact;
+  if (!parse_edge(name, &edge)) {
+    fail(where, ": ", key, ": expected \"exact\", \"tail_repeated\" or \"full_only\", found \"", name, "\"");
+  }
+  return edge;
+}
+
 void read_ttt(Section section, TttConfig* ttt, const std::string& where) {
   section.read("lr", &ttt->lr);
   section.read("epochs", &ttt->epochs);
@@ -14,6 +22,11 @@ void read_ttt(Section section, TttConfig* ttt, const std::string& where) {
   section.read("momentum", &ttt->momentum);
   section.read("clip_norm", &ttt->clip_norm);
   section.read("freeze_blocks", &ttt->freeze_blocks);
+  std::string edge;
+  if (section.has("edge")) {
+    section.read("edge", &edge);
+    ttt->edge = read_edge(edge, "ttt.edge", where);
+  }
   std::string scope = "none";
   section.read("fake_quant", &scope);
   section.read("fake_quant_low", &ttt->fake_quant.low);
@@ -68,7 +81,7 @@ void validate_tap_in(const TapInConfig& t, Scoring scoring, const Checker& check
 void validate_ttt(const EvalConfig& c, const ModelConfig& model, const Checker& check) {
   const TttConfig& t = c.ttt;
   check.require(c.edge != Edge::kFullOnly, "edge", edge_name(c.edge),
-                "\"exact\" or \"tail_repeated\" with --ttt (full_only would train on targets that it never scores)");
+                "\"exact\" or \"tail_repeated\" with --ttt (full_only would train on targets that it never scores; ttt.edge and --edge win over edge)");
   check.require(t.lr >= 0, "ttt.lr", t.lr, "0 or more");
   check.require(t.epochs >= 0, "ttt.epochs", t.epochs, "0 or more");
   check.require(t.batch_seqs >= 1, "ttt.batch_seqs", t.batch_seqs, "1 or more");
@@ -93,9 +106,7 @@ EvalConfig read_eval_config(Section section, const std::string& where) {
   section.read("logits_bf16", &c.logits_bf16);
   std::string edge = edge_name(c.edge);
   section.read("edge", &edge);
-  if (!parse_edge(edge, &c.edge)) {
-    fail(where, ": edge: expected \"exact\", \"tail_repeated\" or \"full_only\", found \"", edge, "\"");
-  }
+  c.edge = read_edge(edge, "edge", where);
   read_ttt(section.table("ttt"), &c.ttt, where);
   Section hash = section.table("hash");
   hash.read("buckets", &c.hash.buckets);
@@ -121,7 +132,9 @@ void validate(EvalConfig* c, const ModelConfig& model, Scoring scoring, const st
   if (scoring == Scoring::kPlain) return;
   check.require(c->stride >= 1 && c->stride <= c->window, "stride", c->stride,
                 "1 to the window of " + std::to_string(c->window));
-  if (scoring == Scoring::kTraining) validate_ttt(*c, model, check);
+  if (scoring != Scoring::kTraining) return;
+  c->edge = c->ttt.edge.value_or(c->edge);
+  validate_ttt(*c, model, check);
 }
 
 }  // namespace sixteen

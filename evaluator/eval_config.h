@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "evaluator/tap_in.h"
@@ -20,6 +21,7 @@ struct TttConfig {             // score-first test-time training by SGD (spec_15
   double momentum = 0.9;
   double clip_norm = 1.0;      // global gradient norm; 0: none
   int64_t freeze_blocks = 0;   // first blocks whose control tensors stay as they are (matrices train on: SgdConfig)
+  std::optional<Edge> edge;    // takes the place of [eval] edge (#754's own evaluator and its training one differ)
   FakeQuantConfig fake_quant;  // of the training forward pass alone: keys fake_quant = "none" | "projections" | "matrices" and
                                // fake_quant_low; #726 and #754 trained on it once their late QAT had switched on
 };
@@ -39,7 +41,7 @@ struct EvalConfig {
 
 EvalConfig read_eval_config(Section section, const std::string& where);
 enum class Scoring : uint8_t { kPlain, kSliding, kTraining };  // kTraining: sliding windows and test-time training
-// Also fills in `window`. Throws Error naming field, value and rule; looks at stride, edge and [eval.ttt] only when `scoring`
+// Also fills in `window` and, for kTraining, `edge`. Throws Error naming field, value and rule; looks at stride, edge and [eval.ttt] only when `scoring`
 // uses them. Plain windows with tap_in.enabled are refused.
 void validate(EvalConfig* config, const ModelConfig& model, Scoring scoring, const std::string& where);
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "tests/support/bytes.h"
 #include "tests/support/tiny_model.h"
 
@@ -72,8 +74,31 @@ TEST(EvalConfig, LooksAtWhatTheModeUses) {
                  Scoring::kTraining);
 }
 
+TEST(EvalConfig, TrainingMayHaveAnEdgeRuleOfItsOwn) {
+  const std::string both = "stride = 8\nedge = 'full_only'\n[eval.ttt]\nedge = 'tail_repeated'\n";
+  EXPECT_EQ(settled(both, Scoring::kSliding).edge, Edge::kFullOnly);
+  EXPECT_EQ(settled(both, Scoring::kTraining).edge, Edge::kTailRepeated);
+  EXPECT_EQ(settled("stride = 8\nedge = 'tail_repeated'\n", Scoring::kTraining).edge, Edge::kTailRepeated);
+}
+
+TEST(EvalConfig, EveryConfigWeShipIsValid) {
+  size_t read = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(SIXTEEN_SOURCE_DIR "/configs")) {
+    const std::string path = entry.path();
+    ConfigFile file(path);
+    const ModelConfig model = read_model_config(file.section("model"), path);
+    for (const Scoring scoring : {Scoring::kSliding, Scoring::kTraining}) {
+      EvalConfig config = read_eval_config(file.section("eval"), path);
+      validate(&config, model, scoring, path);
+    }
+    ++read;
+  }
+  EXPECT_GT(read, 2u);
+}
+
 TEST(EvalConfig, RefusesByKeyValueAndRule) {
   expect_refused("edge: expected \"exact\", \"tail_repeated\" or \"full_only\", found \"sharp\"", "edge = 'sharp'\n", Scoring::kPlain);
+  expect_refused("ttt.edge: expected \"exact\"", "[eval.ttt]\nedge = ''\n", Scoring::kPlain);
   expect_refused("window: expected 1 or more, found -4", "window = -4\n", Scoring::kPlain);
   expect_refused("hash.buckets: expected 1 or more, found 0", "[eval.hash]\nbuckets = 0\n", Scoring::kPlain);
   expect_refused("hash.lr_mult: expected 0 or more, found -1", "[eval.hash]\nlr_mult = -1\n", Scoring::kPlain);
