@@ -1,77 +1,138 @@
 // Ops that see one head of a row at a time: norm, rotation and gain of queries and keys, XSA, the learned gate a head; with
-// their gradients. A warp a head (XSA: a warp a group of heads that share a value), V elements a lane at a time.
+// their gradients. A group of lanes holds a head (XSA: a value, and the heads that share it one by one) in registers.
 //
-// Floor: read once, written once; second looks come out of L1.
+// Floor: read once, written once. At head dim 64 in bf16 a head is 8 lanes of 16 bytes, so a warp serves four.
 // Bites: half layout of the rotation: (a, b) -> (a cos + b sin, b cos - a sin) with b = x[i + half]; what lies beyond passes.
+// The partner of a rotated pack is loaded again (out of L1). Odd head dims take the slow layout of 32 lanes, an element each.
 #include "graph/cuda/kernels.h"
 #include "graph/cuda/row_sums.cuh"
 
 namespace sixteen::cuda {
 namespace {
 
-constexpr int kWarps = 8;
+constexpr int kThreads = 256;
 constexpr float kXsaEps = 1e-12f;  // the records' F.normalize
 
-// body(width, which, lane) for `count` warps
-template <int V, class Body>
-__global__ void __launch_bounds__(kWarps * 32) each_warp(int64_t count, Body body) {
-  const int64_t which = int64_t{blockIdx.x} * kWarps + threadIdx.y;
-  if (which < count) body(std::integral_constant<int, V>(), which, static_cast<int>(threadIdx.x));
-}
+// kLanes lanes hold a head, kParts packs of V elements each; pack p of a lane begins at element (p * kLanes + lane) * V.
+template <int kWidth, int kLaneCount, int kPartCount>
+struct Layout {
+  static constexpr int V = kWidth, kLanes = kLaneCount, kParts = kPartCount;
+  int dh, lane;
+  bool active;  // lanes beyond the last head go along with it, so that warps stay together, and store nothing
 
-template <class Body>
-void warps(Launch& l, bool pairs, int64_t count, Body body) {
-  const unsigned blocks = static_cast<unsigned>(ceil_div(count, kWarps));
-  if (pairs) launch(l, each_warp<2, Body>, blocks, dim3(32, kWarps), 0, count, body);
-  else launch(l, each_warp<1, Body>, blocks, dim3(32, kWarps), 0, count, body);
-}
-
-// Elements c .. c + V of rope(x), or of the rotation back when sign is -1.
-template <int V, class T>
-__device__ inline Floats<V> rotated(const T* x, const float* cos, const float* sin, int half, int c, float sign) {
-  Floats<V> v = load<V>(x + c);
-  if (c >= 2 * half) return v;
-  const bool first = c < half;
-  const Floats<V> other = load<V>(x + (first ? c + half : c - half));
-  const int angle = first ? c : c - half;
-  const float turn = first ? sign : -sign;
+  __device__ int at(int part) const { return (part * kLanes + lane) * V; }
+  __device__ bool inside(int part) const { return at(part) < dh; }
+  __device__ float sum(float x) const {
 #pragma unroll
-  for (int i = 0; i < V; ++i) v.v[i] = v.v[i] * cos[angle + i] + turn * (other.v[i] * sin[angle + i]);
-  return v;
-}
-
-template <int V, class T>
-__device__ inline float dot(const T* a, const T* b, int dh, int lane) {
-  float total = 0;
-  for (int c = lane * V; c < dh; c += 32 * V) {
-    const Floats<V> x = load<V>(a + c), y = load<V>(b + c);
-#pragma unroll
-    for (int i = 0; i < V; ++i) total += x.v[i] * y.v[i];
+    for (int offset = kLanes / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
+    return x;
   }
-  return warp_sum(total);
+};
+
+// A head's elements, or what is computed from them.
+template <class L>
+struct Head {
+  Floats<L::V> v[L::kParts];
+
+  template <class F>
+  __device__ void each(F f) {
+#pragma unroll
+    for (int p = 0; p < L::kParts; ++p) {
+#pragma unroll
+      for (int i = 0; i < L::V; ++i) f(v[p].v[i], p, i);
+    }
+  }
+};
+
+template <class L, class T>
+__device__ inline Head<L> load_head(const L& l, const T* x) {
+  Head<L> head;
+#pragma unroll
+  for (int p = 0; p < L::kParts; ++p) head.v[p] = l.inside(p) ? load<L::V>(x + l.at(p)) : Floats<L::V>{};
+  return head;
 }
 
-bool even(std::initializer_list<int64_t> numbers) {
-  return std::all_of(numbers.begin(), numbers.end(), [](int64_t n) { return n % 2 == 0; });
+template <class L, class T>
+__device__ inline void put_head(const L& l, const Head<L>& head, T* x, bool add) {
+#pragma unroll
+  for (int p = 0; p < L::kParts; ++p) {
+    if (l.active && l.inside(p)) put<L::V>(head.v[p], x + l.at(p), add);
+  }
 }
+
+template <class L>
+__device__ inline float dot(const L& l, const Head<L>& a, const Head<L>& b) {
+  float total = 0;
+#pragma unroll
+  for (int p = 0; p < L::kParts; ++p) {
+#pragma unroll
+    for (int i = 0; i < L::V; ++i) total += a.v[p].v[i] * b.v[p].v[i];
+  }
+  return l.sum(total);
+}
+
+struct Rotation {
+  const float *cos, *sin;
+  int half;
+};
+
+// rope(x) of a loaded head that lies at `memory`; the rotation back when turn is -1.
+template <class L, class T>
+__device__ inline Head<L> rotated(const L& l, Head<L> head, const T* memory, const Rotation& r, float turn) {
+#pragma unroll
+  for (int p = 0; p < L::kParts; ++p) {
+    const int c = l.at(p);
+    if (c >= 2 * r.half) continue;
+    const bool first = c < r.half;
+    const Floats<L::V> other = load<L::V>(memory + (first ? c + r.half : c - r.half));
+    const Floats<L::V> cos = load<L::V>(r.cos + (first ? c : c - r.half)), sin = load<L::V>(r.sin + (first ? c : c - r.half));
+    const float sign = first ? turn : -turn;
+#pragma unroll
+    for (int i = 0; i < L::V; ++i) head.v[p].v[i] = head.v[p].v[i] * cos.v[i] + sign * (other.v[i] * sin.v[i]);
+  }
+  return head;
+}
+
+// body(layout, which) by the lanes of each head
+template <class L, class Body>
+__global__ void __launch_bounds__(kThreads) each_head(uint32_t count, int dh, Body body) {
+  const uint32_t thread = blockIdx.x * kThreads + threadIdx.x, which = thread / L::kLanes;
+  body(L{dh, static_cast<int>(thread % L::kLanes), which < count}, min(which, count - 1));
+}
+
+// `wide`: rows and rotation allow 16-byte packs.
+template <class T, class Body>
+void heads_of(Launch& l, bool wide, int64_t count, int64_t head_dim, Body body) {
+  CHECK(head_dim <= 256 && count < (int64_t{1} << 26));
+  const auto run = [&](auto layout) {
+    using L = decltype(layout);
+    constexpr int kHeads = kThreads / L::kLanes;
+    launch(l, each_head<L, Body>, static_cast<unsigned>(ceil_div(count, kHeads)), kThreads, 0, static_cast<uint32_t>(count),
+           static_cast<int>(head_dim), body);
+  };
+  constexpr int V = kWide<T>;
+  if (wide && head_dim == 8 * V) return run(Layout<V, 8, 1>{});
+  if (wide && head_dim == 16 * V) return run(Layout<V, 16, 1>{});
+  run(Layout<1, 32, 8>{});
+}
+
+bool fits(int64_t half, int64_t width) { return half % width == 0; }
 
 }  // namespace
 
 template <class T>
 void head_norm(Launch& l, const T* x, const float* cos, const float* sin, const float* gain, T* y, const HeadNormShape& s,
                float eps) {
-  const int dh = static_cast<int>(s.head_dim), half = static_cast<int>(s.rope_half);
-  warps(l, even({dh, half}) && aligned16(x, y), s.rows * s.heads, [=] __device__(auto width, int64_t head, int lane) {
-    constexpr int V = decltype(width)::value;
-    const int64_t at = head * dh, angles = head / s.heads % s.seq * half;
-    const float r = 1.0f / sqrtf(dot<V>(x + at, x + at, dh, lane) / static_cast<float>(dh) + eps);
-    const float factor = gain != nullptr ? gain[head % s.heads] * r : r;
-    for (int c = lane * V; c < dh; c += 32 * V) {
-      Floats<V> v = rotated<V>(x + at, cos + angles, sin + angles, half, c, 1.0f);
-#pragma unroll
-      for (int i = 0; i < V; ++i) v.v[i] *= factor;
-      store<V>(v, y + at + c);
-    }
+  const int half = static_cast<int>(s.rope_half), heads = static_cast<int>(s.heads), seq = static_cast<int>(s.seq);
+  const bool wide = fits(half, kWide<T>) && aligned16(x, y, cos, sin);
+  heads_of<T>(l, wide, s.rows * s.heads, s.head_dim, [=] __device__(auto layout, uint32_t head) {
+    const int64_t at = int64_t{head} * layout.dh, angles = int64_t{head / heads % seq} * half;
+    const auto raw = load_head(layout, x + at);
+    const float r = 1.0f / sqrtf(dot(layout, raw, raw) / static_cast<float>(layout.dh) + eps);
+    const float factor = gain != nullptr ? gain[head % heads] * r : r;
+    auto out = rotated(layout, raw, x + at, Rotation{cos + angles, sin + angles, half}, 1.0f);
+    out.each([&](float& v, int, int) { v *= factor; });
+    put_head(layout, out, y + at, false);
   });
 }
 
@@ -79,140 +140,91 @@ void head_norm(Launch& l, const T* x, const float* cos, const float* sin, const 
 template <class T>
 void head_norm_grad(Launch& l, const T* x, const float* cos, const float* sin, const float* gain, const T* dy, T* dx, bool add,
                     float* dgain, const HeadNormShape& s, float eps) {
-  const int dh = static_cast<int>(s.head_dim), half = static_cast<int>(s.rope_half);
+  const int half = static_cast<int>(s.rope_half), heads = static_cast<int>(s.heads), seq = static_cast<int>(s.seq);
   float* along_rows = l.scratch<float>(s.rows * s.heads);
-  warps(l, even({dh, half}) && aligned16(x, dy, dx), s.rows * s.heads, [=] __device__(auto width, int64_t head, int lane) {
-    constexpr int V = decltype(width)::value;
-    const int64_t at = head * dh, angles = head / s.heads % s.seq * half;
-    float squares = 0, products = 0;
-    for (int c = lane * V; c < dh; c += 32 * V) {
-      const Floats<V> v = load<V>(x + at + c), t = rotated<V>(dy + at, cos + angles, sin + angles, half, c, -1.0f);
-#pragma unroll
-      for (int i = 0; i < V; ++i) {
-        squares += v.v[i] * v.v[i];
-        products += v.v[i] * t.v[i];
-      }
-    }
-    const float r = 1.0f / sqrtf(warp_sum(squares) / static_cast<float>(dh) + eps), along = warp_sum(products) * r;
-    const float factor = gain != nullptr ? gain[head % s.heads] * r : r, back = along * r / static_cast<float>(dh);
-    if (lane == 0) along_rows[head] = along;
-    for (int c = lane * V; c < dh; c += 32 * V) {
-      const Floats<V> v = load<V>(x + at + c);
-      Floats<V> t = rotated<V>(dy + at, cos + angles, sin + angles, half, c, -1.0f);
-#pragma unroll
-      for (int i = 0; i < V; ++i) t.v[i] = factor * (t.v[i] - back * v.v[i]);
-      put<V>(t, dx + at + c, add);
-    }
+  const bool wide = fits(half, kWide<T>) && aligned16(x, dy, dx, cos, sin);
+  heads_of<T>(l, wide, s.rows * s.heads, s.head_dim, [=] __device__(auto layout, uint32_t head) {
+    const int64_t at = int64_t{head} * layout.dh, angles = int64_t{head / heads % seq} * half;
+    const auto raw = load_head(layout, x + at);
+    auto t = rotated(layout, load_head(layout, dy + at), dy + at, Rotation{cos + angles, sin + angles, half}, -1.0f);
+    const float r = 1.0f / sqrtf(dot(layout, raw, raw) / static_cast<float>(layout.dh) + eps), along = dot(layout, raw, t) * r;
+    const float factor = gain != nullptr ? gain[head % heads] * r : r, back = along * r / static_cast<float>(layout.dh);
+    if (layout.active && layout.lane == 0) along_rows[head] = along;
+    t.each([&](float& v, int p, int i) { v = factor * (v - back * raw.v[p].v[i]); });
+    put_head(layout, t, dx + at, add);
   });
   if (dgain != nullptr) add_row_grad<float>(l, along_rows, dgain, s.rows, s.heads);
 }
 
 template <class T>
 void xsa(Launch& l, const T* y, const T* v, T* out, int64_t rows, int64_t heads, int64_t kv_heads, int64_t head_dim) {
-  const int dh = static_cast<int>(head_dim), group = static_cast<int>(heads / kv_heads);
-  warps(l, dh % 2 == 0 && aligned16(y, v, out), rows * kv_heads, [=] __device__(auto width, int64_t g, int lane) {
-    constexpr int V = decltype(width)::value;
-    const T* value = v + g * dh;
-    const float inverse = 1.0f / fmaxf(sqrtf(dot<V>(value, value, dh, lane)), kXsaEps);
-    for (int64_t h = g * group; h < (g + 1) * group; ++h) {
-      const float factor = dot<V>(y + h * dh, value, dh, lane) * inverse * inverse;
-      for (int c = lane * V; c < dh; c += 32 * V) {
-        Floats<V> x = load<V>(y + h * dh + c);
-        const Floats<V> u = load<V>(value + c);
-#pragma unroll
-        for (int i = 0; i < V; ++i) x.v[i] -= factor * u.v[i];
-        store<V>(x, out + h * dh + c);
-      }
+  const int group = static_cast<int>(heads / kv_heads);
+  heads_of<T>(l, aligned16(y, v, out), rows * kv_heads, head_dim, [=] __device__(auto layout, uint32_t g) {
+    const auto value = load_head(layout, v + int64_t{g} * layout.dh);
+    const float inverse = 1.0f / fmaxf(sqrtf(dot(layout, value, value)), kXsaEps);
+    for (int h = 0; h < group; ++h) {
+      const int64_t at = (int64_t{g} * group + h) * layout.dh;
+      auto x = load_head(layout, y + at);
+      const float factor = dot(layout, x, value) * inverse * inverse;
+      x.each([&](float& e, int p, int i) { e -= factor * value.v[p].v[i]; });
+      put_head(layout, x, out + at, false);
     }
   });
 }
 
 // With u = v / |v|: dy = do - (do . u) u; du = -sum over the group of (y . u) do + (do . u) y; dv = (du - (du . u) u) / |v|.
-// A lane keeps its part of du in registers: head dims of up to 256.
 template <class T>
 void xsa_grad(Launch& l, const T* y, const T* v, const T* dout, T* dy, bool add_dy, T* dv, bool add_dv, int64_t rows,
               int64_t heads, int64_t kv_heads, int64_t head_dim) {
-  CHECK(head_dim <= 256);
-  const int dh = static_cast<int>(head_dim), group = static_cast<int>(heads / kv_heads);
-  const bool pairs = dh % 2 == 0 && aligned16(y, v, dout, dy, dv);
-  warps(l, pairs, rows * kv_heads, [=] __device__(auto width, int64_t g, int lane) {
-    constexpr int V = decltype(width)::value, kParts = 8 / V;
-    const T* value = v + g * dh;
-    const float length = sqrtf(dot<V>(value, value, dh, lane)), inverse = 1.0f / fmaxf(length, kXsaEps);
-    Floats<V> du[kParts] = {};
-    for (int64_t h = g * group; h < (g + 1) * group; ++h) {
-      const float along_d = dot<V>(dout + h * dh, value, dh, lane) * inverse, along_y = dot<V>(y + h * dh, value, dh, lane) * inverse;
-#pragma unroll
-      for (int part = 0; part < kParts; ++part) {
-        const int c = (part * 32 + lane) * V;
-        if (c >= dh) break;
-        const Floats<V> x = load<V>(y + h * dh + c), u = load<V>(value + c);
-        Floats<V> t = load<V>(dout + h * dh + c);
-#pragma unroll
-        for (int i = 0; i < V; ++i) {
-          du[part].v[i] -= along_d * x.v[i] + along_y * t.v[i];
-          t.v[i] -= along_d * inverse * u.v[i];
-        }
-        put<V>(t, dy + h * dh + c, add_dy);
-      }
-    }
-    float products = 0;
-#pragma unroll
-    for (int part = 0; part < kParts; ++part) {
-      const int c = (part * 32 + lane) * V;
-      if (c >= dh) break;
-      const Floats<V> u = load<V>(value + c);
-#pragma unroll
-      for (int i = 0; i < V; ++i) products += du[part].v[i] * u.v[i];
+  const int group = static_cast<int>(heads / kv_heads);
+  heads_of<T>(l, aligned16(y, v, dout, dy, dv), rows * kv_heads, head_dim, [=] __device__(auto layout, uint32_t g) {
+    const auto value = load_head(layout, v + int64_t{g} * layout.dh);
+    const float length = sqrtf(dot(layout, value, value)), inverse = 1.0f / fmaxf(length, kXsaEps);
+    auto du = value;
+    du.each([](float& e, int, int) { e = 0; });
+    for (int h = 0; h < group; ++h) {
+      const int64_t at = (int64_t{g} * group + h) * layout.dh;
+      const auto x = load_head(layout, y + at);
+      auto t = load_head(layout, dout + at);
+      const float along_d = dot(layout, t, value) * inverse, along_y = dot(layout, x, value) * inverse;
+      du.each([&](float& e, int p, int i) { e -= along_d * x.v[p].v[i] + along_y * t.v[p].v[i]; });
+      t.each([&](float& e, int p, int i) { e -= along_d * inverse * value.v[p].v[i]; });
+      put_head(layout, t, dy + at, add_dy);
     }
     // Below the bound |v| is a constant there, so nothing is taken off along v.
-    const float total = warp_sum(products), along = length > kXsaEps ? total * inverse * inverse : 0.0f;
-#pragma unroll
-    for (int part = 0; part < kParts; ++part) {
-      const int c = (part * 32 + lane) * V;
-      if (c >= dh) break;
-      const Floats<V> u = load<V>(value + c);
-#pragma unroll
-      for (int i = 0; i < V; ++i) du[part].v[i] = inverse * (du[part].v[i] - along * u.v[i]);
-      put<V>(du[part], dv + g * dh + c, add_dv);
-    }
+    const float total = dot(layout, du, value), along = length > kXsaEps ? total * inverse * inverse : 0.0f;
+    du.each([&](float& e, int p, int i) { e = inverse * (e - along * value.v[p].v[i]); });
+    put_head(layout, du, dv + int64_t{g} * layout.dh, add_dv);
   });
 }
 
 template <class T>
 void head_gate(Launch& l, const T* y, const T* z, const float* bias, T* out, int64_t rows, int64_t heads, int64_t head_dim) {
-  const int dh = static_cast<int>(head_dim);
-  warps(l, dh % 2 == 0 && aligned16(y, out), rows * heads, [=] __device__(auto width, int64_t head, int lane) {
-    constexpr int V = decltype(width)::value;
-    const float open = sigmoid(to_float(z[head]) + bias[head % heads]);
-    for (int c = lane * V; c < dh; c += 32 * V) {
-      Floats<V> x = load<V>(y + head * dh + c);
-#pragma unroll
-      for (int i = 0; i < V; ++i) x.v[i] *= open;
-      store<V>(x, out + head * dh + c);
-    }
+  const int count = static_cast<int>(heads);
+  heads_of<T>(l, aligned16(y, out), rows * heads, head_dim, [=] __device__(auto layout, uint32_t head) {
+    const float open = sigmoid(to_float(z[head]) + bias[head % count]);
+    auto x = load_head(layout, y + int64_t{head} * layout.dh);
+    x.each([&](float& e, int, int) { e *= open; });
+    put_head(layout, x, out + int64_t{head} * layout.dh, false);
   });
 }
 
 template <class T>
 void head_gate_grad(Launch& l, const T* y, const T* z, const float* bias, const T* dout, T* dy, bool add_dy, T* dz, bool add_dz,
                     float* dbias, int64_t rows, int64_t heads, int64_t head_dim) {
-  const int dh = static_cast<int>(head_dim);
+  const int count = static_cast<int>(heads);
   float* dz_rows = l.scratch<float>(rows * heads);
-  warps(l, dh % 2 == 0 && aligned16(y, dout, dy), rows * heads, [=] __device__(auto width, int64_t head, int lane) {
-    constexpr int V = decltype(width)::value;
-    const float open = sigmoid(to_float(z[head]) + bias[head % heads]);
-    const float along = dot<V>(y + head * dh, dout + head * dh, dh, lane) * (open * (1.0f - open));
-    if (lane == 0) {
+  heads_of<T>(l, aligned16(y, dout, dy), rows * heads, head_dim, [=] __device__(auto layout, uint32_t head) {
+    const int64_t at = int64_t{head} * layout.dh;
+    const float open = sigmoid(to_float(z[head]) + bias[head % count]);
+    auto d = load_head(layout, dout + at);
+    const float along = dot(layout, load_head(layout, y + at), d) * (open * (1.0f - open));
+    if (layout.active && layout.lane == 0) {
       dz_rows[head] = along;
       put(along, dz + head, add_dz);
     }
-    for (int c = lane * V; c < dh; c += 32 * V) {
-      Floats<V> d = load<V>(dout + head * dh + c);
-#pragma unroll
-      for (int i = 0; i < V; ++i) d.v[i] *= open;
-      put<V>(d, dy + head * dh + c, add_dy);
-    }
+    d.each([&](float& e, int, int) { e *= open; });
+    put_head(layout, d, dy + at, add_dy);
   });
   add_row_grad<float>(l, dz_rows, dbias, rows, heads);
 }

@@ -97,8 +97,54 @@ __global__ void __launch_bounds__(kThreads) loss_row(T* logits, LossRow a) {
   }
 }
 
+// The same for vocabularies of kThreads * V * kPacks entries and a cap of at most kLargestFixedCap: then exp(y - cap) neither
+// overflows nor vanishes, so that no maximum is needed, and a row stays in registers: one read, one write.
+constexpr float kLargestFixedCap = 40;
+
+template <int kPacks, bool kFast, bool kGradient, class T>
+__global__ void __launch_bounds__(kThreads) capped_loss_row(T* logits, LossRow a) {
+  __shared__ float shared[kThreads / 32], at_target;
+  constexpr int V = kWide<T>;
+  T* z = logits + int64_t{blockIdx.x} * a.vocab;
+  const int target = a.targets[blockIdx.x];
+  const float uncap = 1.0f / a.cap;
+  Floats<V> y[kPacks], weight[kPacks];
+  float total = 0;
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) y[p] = load<V>(z + (p * kThreads + threadIdx.x) * V);
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) {
+#pragma unroll
+    for (int i = 0; i < V; ++i) {
+      y[p].v[i] = maybe_rounded(capped<kFast>(y[p].v[i], a.cap), a.round_bf16);
+      weight[p].v[i] = exp_of<kFast>(y[p].v[i] - a.cap);
+      total += weight[p].v[i];
+      if ((p * kThreads + static_cast<int>(threadIdx.x)) * V + i == target) at_target = y[p].v[i];
+    }
+  }
+  total = block_reduce(total, shared, [](float x, float other) { return x + other; });
+  if (threadIdx.x == 0) a.nll[blockIdx.x] = logf(total) + (a.cap - at_target);
+  if constexpr (kGradient) {
+    const float factor = a.row_weight[blockIdx.x], inverse = 1.0f / total;
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+      const int c = (p * kThreads + threadIdx.x) * V;
+#pragma unroll
+      for (int i = 0; i < V; ++i) {
+        const float t = y[p].v[i] * uncap, share = weight[p].v[i] * inverse;
+        y[p].v[i] = factor * (share - (c + i == target ? 1.0f : 0.0f)) * (1.0f - t * t);
+      }
+      store<V>(y[p], z + c);
+    }
+  }
+}
+
 template <bool kFast, bool kGradient, class T>
 void loss_rows(Launch& l, T* logits, int64_t rows, const LossRow& a) {
+  constexpr int kPacks = 8192 / (kThreads * kWide<T>);
+  if (a.vocab == 8192 && a.cap > 0 && a.cap <= kLargestFixedCap) {
+    return launch(l, capped_loss_row<kPacks, kFast, kGradient, T>, static_cast<unsigned>(rows), kThreads, 0, logits, a);
+  }
   const size_t shared = static_cast<size_t>(a.vocab) * sizeof(float);
   CHECK(a.vocab <= 50000);
   if (shared > 40 * 1024) {

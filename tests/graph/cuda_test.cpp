@@ -62,6 +62,16 @@ std::vector<OpCase> make_table() {
     c.seeded(x, loss.dx, loss.nll, weights);
   };
   table.push_back({"head_loss_library", 200, head, 1e-5});
+  const auto model_head = [](CaseBuilder& c) {  // the vocabulary and cap that have a kernel of their own
+    const ValueId x = c.b.scale(c.rows("x", 1, 32), 1.5), weights = c.given_rows("row_weight", 1, 0);
+    const HeadLoss loss = c.b.head_loss(x, c.weight("table", {8192, 32}), c.ids("targets", 1, 8192), weights, 30);
+    c.output(loss.nll, false);
+    c.seeded(x, loss.dx, loss.nll, weights);
+  };
+  table.push_back({"head_loss_model", 21, model_head, 1e-5});
+  table.push_back({"head_nll_model", 21, [](CaseBuilder& c) {
+                     c.output(c.b.head_nll(c.given_rows("x", 1, 32), c.table("table", {8192, 32}), c.ids("targets", 1, 8192), 30), false);
+                   }, 1e-5});
   return table;
 }
 
