@@ -4,7 +4,7 @@
 //
 // With p = exp(scale q.k - lse): dv = p^T dy, dp = dy v^T, ds = p (dp - delta), dq = scale ds k, dk = scale ds^T q.
 // Bites: a masked pair must give p = 0 before it is used; rows beyond the window are loaded as zeros and given p = 0 as well.
-#include "graph/cuda/kernels.h"
+#include "graph/cuda/attention.h"
 #include "graph/cuda/mma_tile.cuh"
 
 namespace sixteen::cuda {
@@ -215,7 +215,7 @@ __global__ void __launch_bounds__(kThreads, 2) attention_grad_keys(BackwardArgs 
 
 }  // namespace
 
-void attention_grad_mma(Launch& l, const AttentionGrad<bf16>& g, const float* delta, const AttentionDims& d, float scale) {
+void attention_grad_portable(Launch& l, const AttentionGrad<bf16>& g, const float* delta, const AttentionDims& d, float scale) {
   CHECK(d.head_dim == kWidth && d.query_rows == d.seq);
   static_assert(sizeof(Shared) == kSharedBytes);
   const BackwardArgs args{g, delta, d, scale};
@@ -225,6 +225,11 @@ void attention_grad_mma(Launch& l, const AttentionGrad<bf16>& g, const float* de
   const unsigned blocks = static_cast<unsigned>(ceil_div(d.seq, kRows)), windows = static_cast<unsigned>(d.windows);
   launch(l, attention_grad_queries, dim3(blocks, static_cast<unsigned>(d.heads), windows), kThreads, kSharedBytes, args);
   launch(l, attention_grad_keys, dim3(blocks, static_cast<unsigned>(d.kv_heads), windows), kThreads, kSharedBytes, args);
+}
+
+void attention_grad_mma(Launch& l, const AttentionGrad<bf16>& g, const float* delta, const AttentionDims& d, float scale) {
+  if (on_hopper() && hopper_grad_fits(d)) attention_grad_hopper(l, g, delta, d, scale);
+  else attention_grad_portable(l, g, delta, d, scale);
 }
 
 }  // namespace sixteen::cuda

@@ -4,7 +4,7 @@
 // buffered. Floor at 48 x 2048, heads 8: 206 GFLOP; the exponentials (805 M) are the second cost.
 // Bites: a query's bits depend on its keys alone: tiles begin at the window's start, and a key beyond the query adds exactly 0
 // and leaves maximum and factors as they are. Weights are rounded to bf16 for the product with V, not for their sum.
-#include "graph/cuda/kernels.h"
+#include "graph/cuda/attention.h"
 #include "graph/cuda/mma_tile.cuh"
 
 namespace sixteen::cuda {
@@ -154,11 +154,25 @@ __global__ void __launch_bounds__(kThreads, 2) attention_forward(ForwardArgs a) 
 
 }  // namespace
 
-void attention_mma(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse, const AttentionDims& d, float scale) {
+void attention_portable(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse, const AttentionDims& d,
+                        float scale) {
   CHECK(d.head_dim == kWidth);
   const dim3 grid(static_cast<unsigned>(ceil_div(d.query_rows, kQueries)), static_cast<unsigned>(d.heads),
                   static_cast<unsigned>(d.windows));
   launch(l, attention_forward, grid, kThreads, 0, ForwardArgs{q, k, v, y, lse, d, scale});
+}
+
+bool on_hopper() {
+  int device = 0, major = 0, minor = 0;
+  SIXTEEN_CUDA_CHECK(cudaGetDevice(&device));
+  SIXTEEN_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  SIXTEEN_CUDA_CHECK(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
+  return major == 9 && minor == 0;
+}
+
+void attention_mma(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse, const AttentionDims& d, float scale) {
+  if (on_hopper() && scale > 0) attention_hopper(l, q, k, v, y, lse, d, scale);
+  else attention_portable(l, q, k, v, y, lse, d, scale);
 }
 
 }  // namespace sixteen::cuda

@@ -1,25 +1,27 @@
-// What all bf16 attention kernels share: tiles of 64 rows x 64 elements in shared memory, fragments read from them, and the
-// mma.sync products the portable kernels are made of.
+// What Hopper's attention kernels share: tiles of 64 rows x 64 bf16 in shared memory, fragments of them, and the online softmax.
 //
-// A tile's rows are 128 bytes; the 16-byte chunk c of row r lies at chunk c ^ (r % 8): no bank conflicts for ldmatrix, and
-// exactly what the copy engine of Hopper calls a 128-byte swizzle, so both paths read tiles with the same functions.
-// Fragments follow the layout of mma.m16n8k16 (PTX ISA, "Matrix fragments"): lane / 4 is the row (and + 8), 2 (lane % 4) the
-// first of two columns. An accumulator of 64 columns is float[32]: [4 j + e] is column 8 j + 2 (lane % 4) + e % 2, row + 8 (e / 2).
-// Bites: ldmatrix and mma.sync are warp-wide: no divergence around them. Tiles must begin at multiples of 1024 bytes.
+// A tile's rows are 128 bytes; the 16-byte chunk c of row r lies at chunk c ^ (r % 8), which the copy engine calls a 128-byte
+// swizzle: no bank conflicts for ldmatrix and stmatrix. `lane` is the thread's place in its warp.
+// Fragments follow the layout of mma.m16n8k16 (PTX ISA, "Matrix fragments"): lane / 4 is the row (and + 8), 2 (lane % 4)
+// the first of two columns. An accumulator of 64 columns is float[32]: [4 j + e] is column 8 j + 2 (lane % 4) + e % 2 of row
+// lane / 4 + 8 (e / 2).
+// Bites: ldmatrix and the votes are warp-wide: no divergence around them. Tiles must begin at multiples of 1024 bytes.
 #pragma once
 
-#include "graph/cuda/kernels.h"
+#include "graph/cuda/attention.h"
 
 namespace sixteen::cuda {
 
-constexpr int kHeadDim = 64;          // the only one these kernels do
-constexpr int kTile = 64;             // keys a tile: graph/op.h's kAttentionTile
+constexpr int kHeadDim = 64;  // the only one these kernels do
+constexpr int kTile = 64;     // keys a tile: graph/op.h's kAttentionTile
 constexpr int kTileBytes = kTile * kHeadDim * 2;
 constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
 
 __device__ inline uint32_t shared_address(const void* p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
 
-__device__ inline uint32_t chunk_address(uint32_t tile, int row, int chunk) { return tile + row * 128 + ((chunk ^ (row & 7)) << 4); }
+__device__ inline uint32_t chunk_address(uint32_t tile, int row, int chunk) {
+  return tile + row * 128 + ((chunk ^ (row & 7)) << 4);
+}
 
 __device__ inline float exp2_fast(float x) {
   float y;
@@ -43,75 +45,17 @@ __device__ inline void pack_operand(const float (&x)[32], uint32_t (&a)[4][4]) {
   }
 }
 
-// --- copies
-
 __device__ inline void ldmatrix(uint32_t address, uint32_t (&r)[4]) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(address)
+               : "memory");
 }
-
-__device__ inline void ldmatrix_transposed(uint32_t address, uint32_t (&r)[4]) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
-}
-
-// Starts copying `rows` rows of 64 elements, `stride` elements apart, into a tile; the tile's other rows become zero.
-__device__ inline void copy_tile(uint32_t tile, const bf16* from, int64_t stride, int rows, int thread, int threads) {
-  for (int i = thread; i < kTile * 8; i += threads) {
-    const int row = i / 8, chunk = i % 8;
-    const bf16* source = from + (row < rows ? row * stride + chunk * 8 : 0);
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(chunk_address(tile, row, chunk)), "l"(source),
-                 "r"(row < rows ? 16 : 0) : "memory");
-  }
-}
-
-__device__ inline void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int kPending>
-__device__ inline void copies_wait() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
-}
-
-// --- fragments and products; `lane` is the thread's place in its warp
 
 // 16 rows of a tile from `row` on, as the left operand.
 __device__ inline void load_operand(uint32_t tile, int row, int lane, uint32_t (&a)[4][4]) {
 #pragma unroll
   for (int k = 0; k < 4; ++k) ldmatrix(chunk_address(tile, row + lane % 16, 2 * k + lane / 16), a[k]);
-}
-
-__device__ inline void mma(float* d, const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-// d [16, 64] = a [16, 64] tile^T: a column for every row of the tile.
-__device__ inline void product_nt(float (&d)[32], const uint32_t (&a)[4][4], uint32_t tile, int lane) {
-#pragma unroll
-  for (int i = 0; i < 32; ++i) d[i] = 0.0f;
-#pragma unroll
-  for (int k = 0; k < 4; ++k) {
-#pragma unroll
-    for (int n = 0; n < 4; ++n) {
-      uint32_t b[4];
-      ldmatrix(chunk_address(tile, 16 * n + lane % 8 + lane / 16 * 8, 2 * k + lane / 8 % 2), b);
-      mma(d + 8 * n, a[k], b[0], b[1]);
-      mma(d + 8 * n + 4, a[k], b[2], b[3]);
-    }
-  }
-}
-
-// d [16, 64] += a [16, 64] tile.
-__device__ inline void add_product_nn(float (&d)[32], const uint32_t (&a)[4][4], uint32_t tile, int lane) {
-#pragma unroll
-  for (int k = 0; k < 4; ++k) {
-#pragma unroll
-    for (int n = 0; n < 4; ++n) {
-      uint32_t b[4];
-      ldmatrix_transposed(chunk_address(tile, 16 * k + lane % 16, 2 * n + lane / 16), b);
-      mma(d + 8 * n, a[k], b[0], b[1]);
-      mma(d + 8 * n + 4, a[k], b[2], b[3]);
-    }
-  }
 }
 
 // --- softmax of 16 rows over tiles of 64 keys (the online softmax of FlashAttention-2, Dao 2023)
@@ -183,7 +127,8 @@ __device__ inline void mask_later_keys(float (&s)[32], int first_key, int first_
 }
 
 // Stores (or adds) 16 x 64 results times alpha straight from their fragment: rows from `first` on, `rows` of them exist.
-__device__ inline void put_fragment(const float (&x)[32], float alpha, bf16* out, int64_t stride, int first, int rows, bool add, int lane) {
+__device__ inline void put_fragment(const float (&x)[32], float alpha, bf16* out, int64_t stride, int first, int rows,
+                                    bool add, int lane) {
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int row = first + lane / 4 + 8 * r;
@@ -201,14 +146,5 @@ __device__ inline void put_fragment(const float (&x)[32], float alpha, bf16* out
     }
   }
 }
-
-// --- the two ways; both take any length. Shapes and meaning: attention_mma and attention_grad_mma of kernels.h.
-
-bool on_hopper();  // the current device can run code for sm_90a
-void attention_portable(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse, const AttentionDims& d, float scale);
-void attention_hopper(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse, const AttentionDims& d, float scale);
-void attention_grad_portable(Launch& l, const AttentionGrad<bf16>& a, const float* delta, const AttentionDims& d, float scale);
-void attention_grad_hopper(Launch& l, const AttentionGrad<bf16>& a, const float* delta, const AttentionDims& d, float scale);
-bool hopper_grad_fits(const AttentionDims& d);
 
 }  // namespace sixteen::cuda

@@ -1,0 +1,236 @@
+// Causal attention forward for Hopper (sm_90a): wgmma, the copy engine, and the softmax of one tile under the products of others.
+//
+// Floor, 48 x 2048, heads 8/4 x 64: 206 GFLOP = 0.27 ms at 766 TFLOP/s; 805 M exponentials = 0.22 ms at 16 a clock and
+// multiprocessor: as much again, so both units must work at the same time (FlashAttention-3, Shah et al. 2024).
+// A block has two warpgroups of 64 queries and a warp that fetches keys and values; two blocks share a multiprocessor, so four
+// warpgroups take turns at the tensor cores by themselves. Where heads come in pairs, the two warpgroups are two heads with the same
+// keys at the same 64 positions; else 128 positions of one head. Within a warpgroup the scores of the next tile and the values of
+// this one are started together; exponentials are made while the values' product still runs.
+// Bites: registers. 32 scores, 32 outputs, 16 exponentials, 16 queries leave 16 of 112 for all the rest.
+#include "graph/cuda/hopper.cuh"
+
+namespace sixteen::cuda {
+namespace {
+
+constexpr int kStages = 4, kWarpgroups = 2, kThreads = kWarpgroups * 128;
+
+struct Forward {
+  bf16* y;
+  float* lse;
+  int seq, query_rows, heads, kv_heads;
+  float scale_log2;
+  bool head_pairs;
+  int query_tiles;
+};
+
+struct Shared {
+  char q[kWarpgroups][kTileBytes], k[kStages][kTileBytes], v[kStages][kTileBytes];
+  uint64_t q_full, k_full[kStages], v_full[kStages], empty[kStages];
+};
+constexpr int kSharedBytes = sizeof(Shared) + 1024;  // the kernel aligns it itself
+
+#if defined(SIXTEEN_SM90A)
+
+// What a block, and in it each warpgroup, works on.
+struct Place {
+  int window, kv_head, query_tile;
+  __device__ Place(const Forward& p) {
+    // Tiles of one group of heads follow each other, the long ones first: their keys stay in L2, and the last blocks are short.
+    const int groups = p.head_pairs ? p.heads / 2 : p.heads;
+    query_tile = p.query_tiles - 1 - blockIdx.x % p.query_tiles;
+    const int group = blockIdx.x / p.query_tiles % groups;
+    window = blockIdx.x / p.query_tiles / groups;
+    first_head_ = p.head_pairs ? 2 * group : group;
+    kv_head = first_head_ / (p.heads / p.kv_heads);
+  }
+  __device__ int head(const Forward& p, int warpgroup) const { return first_head_ + (p.head_pairs ? warpgroup : 0); }
+  __device__ int row(const Forward& p, int warpgroup) const {
+    return (p.head_pairs ? query_tile : 2 * query_tile + warpgroup) * kTile;
+  }
+  // Tiles of keys that the queries of a warpgroup see.
+  __device__ int tiles(const Forward& p, int warpgroup) const {
+    return min(p.seq - p.query_rows + row(p, warpgroup) + kTile - 1, p.seq - 1) / kTile + 1;
+  }
+
+ private:
+  int first_head_;
+};
+
+struct Maps {
+  const CUtensorMap &q, &k, &v;
+};
+
+// One thread's work: starts the copy of a tile of keys and values, once both warpgroups have left what is overwritten.
+__device__ inline void fetch_tile(const Place& place, Shared* s, const Maps& maps, int tile) {
+  const int stage = tile % kStages;
+  if (tile >= kStages) barrier_wait(shared_address(&s->empty[stage]), (tile / kStages - 1) & 1);
+  barrier_expect(shared_address(&s->k_full[stage]), kTileBytes);
+  copy_head_tile(shared_address(s->k[stage]), maps.k, shared_address(&s->k_full[stage]), place.kv_head, tile * kTile,
+                 place.window);
+  barrier_expect(shared_address(&s->v_full[stage]), kTileBytes);
+  copy_head_tile(shared_address(s->v[stage]), maps.v, shared_address(&s->v_full[stage]), place.kv_head, tile * kTile,
+                 place.window);
+}
+
+// A warp's 16 rows go out through its own rows of the query tile, 16 bytes at a time.
+__device__ inline void write_rows(const Forward& p, float (&o)[32], const OnlineSoftmax& softmax, uint32_t tile,
+                                  int warp_row, int lane, int64_t window, int64_t head, int row0) {
+  rescale(o, {1.0f / softmax.sum[0], 1.0f / softmax.sum[1]});
+#pragma unroll
+  for (int j = 0; j < 4; ++j)
+    stmatrix(chunk_address(tile, warp_row + lane % 16, 2 * j + lane / 16), pack_bf16(o[8 * j], o[8 * j + 1]),
+             pack_bf16(o[8 * j + 2], o[8 * j + 3]), pack_bf16(o[8 * j + 4], o[8 * j + 5]),
+             pack_bf16(o[8 * j + 6], o[8 * j + 7]));
+  __syncwarp();
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+    const int row = warp_row + 4 * j + lane / 8;
+    if (row0 + row >= p.query_rows) continue;
+    uint4 x;
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+                 : "r"(chunk_address(tile, row, lane % 8))
+                 : "memory");
+    bf16* y = p.y + ((window * p.query_rows + row0 + row) * p.heads + head) * kHeadDim;
+    *reinterpret_cast<uint4*>(y + lane % 8 * 8) = x;
+  }
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const int row = row0 + warp_row + lane / 4 + 8 * r;
+    if (lane % 4 == 0 && row < p.query_rows)
+      p.lse[(window * p.heads + head) * p.query_rows + row] = softmax.top[r] * kLn2 + logf(softmax.sum[r]);
+  }
+}
+
+__device__ inline void attend(const Forward& p, const Place& place, Shared* s, const Maps& maps, int warpgroup) {
+  const int lane = threadIdx.x % 32, warp_row = threadIdx.x / 32 % 4 * 16;
+  const int tiles = place.tiles(p, warpgroup), all_tiles = place.tiles(p, kWarpgroups - 1);
+  const int row0 = place.row(p, warpgroup), head = place.head(p, warpgroup);
+  const int query0 = p.seq - p.query_rows + row0 + warp_row;
+  const uint32_t q_tile = shared_address(s->q[warpgroup]), k_tiles = shared_address(s->k),
+                 v_tiles = shared_address(s->v);
+  uint32_t q[4][4], exponentials[4][4];
+  float o[32], scores[32], factor[2];
+  OnlineSoftmax softmax;
+  auto free_tile = [&](int tile) {
+    if (lane == 0) barrier_arrive(shared_address(&s->empty[tile % kStages]));
+  };
+  auto start_values = [&](int tile) {
+    barrier_wait(shared_address(&s->v_full[tile % kStages]), tile / kStages & 1);
+    start_nn(o, exponentials, v_tiles + tile % kStages * kTileBytes, tile > 0);
+    wgmma_commit();
+  };
+  auto mask = [&](int tile) {
+    if (tile * kTile + kTile - 1 > query0) mask_later_keys(scores, tile * kTile, query0, lane);
+  };
+
+  if (threadIdx.x == 0) {
+    barrier_expect(shared_address(&s->q_full), kWarpgroups * kTileBytes);
+    for (int w = 0; w < kWarpgroups; ++w)
+      copy_head_tile(shared_address(s->q[w]), maps.q, shared_address(&s->q_full), place.head(p, w), place.row(p, w),
+                     place.window);
+    for (int tile = 0; tile < min(kStages - 1, all_tiles); ++tile) fetch_tile(place, s, maps, tile);
+  }
+  __syncwarp();
+  barrier_wait(shared_address(&s->q_full), 0);
+  load_operand(q_tile, warp_row, lane, q);
+  barrier_wait(shared_address(&s->k_full[0]), 0);
+  wgmma_fence();
+  start_nt(scores, q, k_tiles);
+  wgmma_commit();
+  wgmma_wait<0>();
+  mask(0);
+  softmax.step(scores, p.scale_log2, factor);
+  pack_operand(scores, exponentials);
+  for (int tile = 1; tile < tiles; ++tile) {
+    barrier_wait(shared_address(&s->k_full[tile % kStages]), tile / kStages & 1);
+    wgmma_fence();
+    start_nt(scores, q, k_tiles + tile % kStages * kTileBytes);
+    wgmma_commit();
+    start_values(tile - 1);
+    wgmma_wait<1>();
+    mask(tile);
+    const bool moved = softmax.step(scores, p.scale_log2, factor);
+    wgmma_wait<0>();
+    free_tile(tile - 1);
+    if (threadIdx.x == 0 && tile + kStages - 2 < all_tiles) fetch_tile(place, s, maps, tile + kStages - 2);
+    __syncwarp();
+    if (moved) rescale(o, factor);
+    pack_operand(scores, exponentials);
+  }
+  wgmma_fence();
+  start_values(tiles - 1);
+  softmax.finish();
+  wgmma_wait<0>();
+  for (int tile = tiles; tile < all_tiles; ++tile) {  // only the other warpgroup's
+    barrier_wait(shared_address(&s->k_full[tile % kStages]), tile / kStages & 1);
+    free_tile(tile - 1);
+  }
+  write_rows(p, o, softmax, q_tile, warp_row, lane, place.window, head, row0);
+}
+
+#endif
+
+__global__ void __launch_bounds__(kThreads, 2)
+    attention_hopper_forward(const __grid_constant__ CUtensorMap q, const __grid_constant__ CUtensorMap k,
+                             const __grid_constant__ CUtensorMap v, const Forward p) {
+#if defined(SIXTEEN_SM90A)
+  extern __shared__ char raw[];
+  Shared* s = reinterpret_cast<Shared*>(raw + (1024 - shared_address(raw) % 1024) % 1024);
+  if (threadIdx.x == 0) {
+    barrier_init(shared_address(&s->q_full), 1);
+    for (int i = 0; i < kStages; ++i) {
+      barrier_init(shared_address(&s->k_full[i]), 1);
+      barrier_init(shared_address(&s->v_full[i]), 1);
+      barrier_init(shared_address(&s->empty[i]), kWarpgroups * 4);
+    }
+    barriers_visible();
+  }
+  __syncthreads();
+  const Place place(p);
+  const int warpgroup = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);
+  attend(p, place, s, {q, k, v}, warpgroup);
+#endif
+}
+
+}  // namespace
+
+void attention_hopper(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse,
+                      const AttentionDims& d, float scale) {
+  CHECK(d.head_dim == kHeadDim && d.heads % d.kv_heads == 0 && d.query_rows <= d.seq && d.seq < (1 << 30) && scale > 0);
+  if (l.dry || d.windows * d.query_rows == 0) return;
+  Forward p = {y, lse, int(d.seq), int(d.query_rows), int(d.heads), int(d.kv_heads), scale * kLog2E, false, 0};
+  p.head_pairs = d.heads / d.kv_heads % 2 == 0;
+  p.query_tiles = int(ceil_div(d.query_rows, p.head_pairs ? kTile : kWarpgroups * kTile));
+  const int64_t blocks = d.windows * (p.head_pairs ? d.heads / 2 : d.heads) * p.query_tiles;
+  CHECK(blocks < (int64_t{1} << 31));
+  SIXTEEN_CUDA_CHECK(
+      cudaFuncSetAttribute(attention_hopper_forward, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
+  launch(l, attention_hopper_forward, unsigned(blocks), kThreads, kSharedBytes,
+         head_tiles(q, d.windows, d.query_rows, d.heads), head_tiles(k, d.windows, d.seq, d.kv_heads),
+         head_tiles(v, d.windows, d.seq, d.kv_heads), p);
+}
+
+CUtensorMap head_tiles(const bf16* x, int64_t windows, int64_t rows, int64_t heads) {
+  using Encode = decltype(&cuTensorMapEncodeTiled);
+  static const Encode encode = [] {
+    void* entry = nullptr;
+    cudaDriverEntryPointQueryResult found;
+    SIXTEEN_CUDA_CHECK(
+        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault, &found));
+    if (found != cudaDriverEntryPointSuccess)
+      fail("cuda: the driver has no cuTensorMapEncodeTiled; a driver for CUDA 12.4 or newer is needed");
+    return reinterpret_cast<Encode>(entry);
+  }();
+  const cuuint64_t sizes[4] = {kHeadDim, cuuint64_t(heads), cuuint64_t(rows), cuuint64_t(windows)};
+  const cuuint64_t strides[3] = {kHeadDim * 2, sizes[1] * kHeadDim * 2, sizes[1] * sizes[2] * kHeadDim * 2};
+  const cuuint32_t box[4] = {kHeadDim, 1, kTile, 1}, steps[4] = {1, 1, 1, 1};
+  CUtensorMap map;
+  const CUresult result = encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 4, const_cast<bf16*>(x), sizes, strides, box,
+                                 steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                                 CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  CHECK(result == CUDA_SUCCESS);
+  return map;
+}
+
+}  // namespace sixteen::cuda
