@@ -38,6 +38,9 @@ Trainer::Trainer(const RunOptions& options)
   if (c.averaging.select == "best_on_val" && options_.val.empty()) {
     fail("[train] averaging.select = \"best_on_val\": needs validation data; give --val and --tokenizer");
   }
+  if (c.qat.scope == "projections" && !table_->find("bigram.proj.weight") && !table_->find("ve_shared.proj.weight")) {
+    fail("[train] qat.scope = \"projections\": the model has none (no bigram, no value embeddings); take \"matrices\"");
+  }
   check_writable(options_.out);
   if (options_.resume && !std::filesystem::exists(state_path())) {
     fail(state_path(), ": not found, so there is no run to resume; start it without --resume");

@@ -121,6 +121,12 @@ TEST_F(RunRefusal, ChoiceByValidationWithoutAny) {
                [&] { Trainer t(o); });
 }
 
+TEST_F(RunRefusal, FakeQuantisationOfNothing) {
+  RunOptions o = options("model");
+  o.train.qat = {.scope = "projections", .start_frac = 0.5};
+  expect_error("qat.scope = \"projections\": the model has none", [&] { Trainer t(o); });
+}
+
 TEST_F(RunRefusal, ValidationThatDoesNotFit) {
   const Console quiet{.json = false, .quiet = true};
   write_corpus(scratch_.path("text.txt"), 200000, 1, quiet);
