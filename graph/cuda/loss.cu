@@ -20,14 +20,17 @@ __device__ inline float exp_of(float x) {
 }
 
 template <bool kFast>
+__device__ inline float tanh_of(float x) {
+  return kFast ? 1.0f - __fdividef(2.0f, 1.0f + __expf(2.0f * x)) : tanhf(x);
+}
+
+template <bool kFast>
 __device__ inline float capped(float z, float cap) {
-  if (!(cap > 0)) return z;
-  if (kFast) return cap * (1.0f - __fdividef(2.0f, 1.0f + __expf(2.0f * (z / cap))));
-  return cap * tanhf(z / cap);
+  return cap > 0 ? cap * tanh_of<kFast>(z / cap) : z;
 }
 
 // The same value in all threads; fixed order. `shared` holds one float a warp.
-template <class F>
+template <int kBlock, class F>
 __device__ inline float block_reduce(float x, float* shared, F combine) {
 #pragma unroll
   for (int offset = 16; offset > 0; offset /= 2) x = combine(x, __shfl_xor_sync(0xffffffffu, x, offset));
@@ -36,7 +39,7 @@ __device__ inline float block_reduce(float x, float* shared, F combine) {
   __syncthreads();
   x = shared[0];
 #pragma unroll
-  for (int w = 1; w < kThreads / 32; ++w) x = combine(x, shared[w]);
+  for (int w = 1; w < kBlock / 32; ++w) x = combine(x, shared[w]);
   return x;
 }
 
@@ -72,10 +75,10 @@ __global__ void __launch_bounds__(kThreads) loss_row(T* logits, LossRow a) {
   } else {
     for (int c = threadIdx.x; c < a.vocab; c += kThreads) take(to_float(z[c]), c);
   }
-  highest = block_reduce(highest, shared, [](float x, float y) { return fmaxf(x, y); });
+  highest = block_reduce<kThreads>(highest, shared, [](float x, float y) { return fmaxf(x, y); });
   float total = 0;
   for (int c = threadIdx.x; c < a.vocab; c += kThreads) total += exp_of<kFast>(row[c] - highest);
-  total = block_reduce(total, shared, [](float x, float y) { return x + y; });
+  total = block_reduce<kThreads>(total, shared, [](float x, float y) { return x + y; });
   const int target = a.targets[blockIdx.x];
   if (threadIdx.x == 0) a.nll[blockIdx.x] = logf(total) + (highest - row[target]);
   if constexpr (kGradient) {
@@ -97,53 +100,69 @@ __global__ void __launch_bounds__(kThreads) loss_row(T* logits, LossRow a) {
   }
 }
 
-// The same for vocabularies of kThreads * V * kPacks entries and a cap of at most kLargestFixedCap: then exp(y - cap) neither
-// overflows nor vanishes, so that no maximum is needed, and a row stays in registers: one read, one write.
+// The same for a vocabulary of 8192 and a cap of at most kLargestFixedCap: then exp(y - cap) neither overflows nor vanishes, so
+// that no maximum is needed, and a row stays in registers: one read, one write. y = cap t, t = tanh(z / cap).
 constexpr float kLargestFixedCap = 40;
+constexpr int kFixedVocab = 8192, kFixedThreads = 512;
 
-template <int kPacks, bool kFast, bool kGradient, class T>
-__global__ void __launch_bounds__(kThreads) capped_loss_row(T* logits, LossRow a) {
-  __shared__ float shared[kThreads / 32], at_target;
-  constexpr int V = kWide<T>;
-  T* z = logits + int64_t{blockIdx.x} * a.vocab;
-  const int target = a.targets[blockIdx.x];
+template <bool kFast, bool kGradient, class T>
+__global__ void __launch_bounds__(kFixedThreads) capped_loss_row(T* logits, LossRow a) {
+  __shared__ float shared[kFixedThreads / 32], at_target;
+  constexpr int V = kWide<T>, kPacks = kFixedVocab / (kFixedThreads * V);
+  T* z = logits + int64_t{blockIdx.x} * kFixedVocab + threadIdx.x * V;
+  const int target = a.targets[blockIdx.x] - static_cast<int>(threadIdx.x) * V;  // relative to the thread's first element
+  const bool has_target = target >= 0 && target % (kFixedThreads * V) < V;
   const float uncap = 1.0f / a.cap;
-  Floats<V> y[kPacks], weight[kPacks];
+  Floats<V> t[kPacks], weight[kPacks];
   float total = 0;
 #pragma unroll
-  for (int p = 0; p < kPacks; ++p) y[p] = load<V>(z + (p * kThreads + threadIdx.x) * V);
+  for (int p = 0; p < kPacks; ++p) t[p] = load<V>(z + p * kFixedThreads * V);
 #pragma unroll
   for (int p = 0; p < kPacks; ++p) {
 #pragma unroll
     for (int i = 0; i < V; ++i) {
-      y[p].v[i] = maybe_rounded(capped<kFast>(y[p].v[i], a.cap), a.round_bf16);
-      weight[p].v[i] = exp_of<kFast>(y[p].v[i] - a.cap);
+      t[p].v[i] = tanh_of<kFast>(t[p].v[i] * uncap);
+      if (!kGradient && a.round_bf16) t[p].v[i] = rounded_bf16(a.cap * t[p].v[i]) * uncap;
+      weight[p].v[i] = exp_of<kFast>(a.cap * (t[p].v[i] - 1.0f));
       total += weight[p].v[i];
-      if ((p * kThreads + static_cast<int>(threadIdx.x)) * V + i == target) at_target = y[p].v[i];
     }
   }
-  total = block_reduce(total, shared, [](float x, float other) { return x + other; });
-  if (threadIdx.x == 0) a.nll[blockIdx.x] = logf(total) + (a.cap - at_target);
-  if constexpr (kGradient) {
-    const float factor = a.row_weight[blockIdx.x], inverse = 1.0f / total;
+  if (has_target) {
 #pragma unroll
     for (int p = 0; p < kPacks; ++p) {
-      const int c = (p * kThreads + threadIdx.x) * V;
 #pragma unroll
       for (int i = 0; i < V; ++i) {
-        const float t = y[p].v[i] * uncap, share = weight[p].v[i] * inverse;
-        y[p].v[i] = factor * (share - (c + i == target ? 1.0f : 0.0f)) * (1.0f - t * t);
+        if (p * kFixedThreads * V + i == target) at_target = t[p].v[i];
       }
-      store<V>(y[p], z + c);
     }
+  }
+  total = block_reduce<kFixedThreads>(total, shared, [](float x, float other) { return x + other; });
+  if (threadIdx.x == 0) a.nll[blockIdx.x] = logf(total) + a.cap * (1.0f - at_target);
+  if constexpr (kGradient) {
+    const float factor = a.row_weight[blockIdx.x], share = factor / total;
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+#pragma unroll
+      for (int i = 0; i < V; ++i) weight[p].v[i] = share * weight[p].v[i] * (1.0f - t[p].v[i] * t[p].v[i]);
+    }
+    if (has_target) {
+#pragma unroll
+      for (int p = 0; p < kPacks; ++p) {
+#pragma unroll
+        for (int i = 0; i < V; ++i) {
+          if (p * kFixedThreads * V + i == target) weight[p].v[i] -= factor * (1.0f - t[p].v[i] * t[p].v[i]);
+        }
+      }
+    }
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) store<V>(weight[p], z + p * kFixedThreads * V);
   }
 }
 
 template <bool kFast, bool kGradient, class T>
 void loss_rows(Launch& l, T* logits, int64_t rows, const LossRow& a) {
-  constexpr int kPacks = 8192 / (kThreads * kWide<T>);
-  if (a.vocab == 8192 && a.cap > 0 && a.cap <= kLargestFixedCap) {
-    return launch(l, capped_loss_row<kPacks, kFast, kGradient, T>, static_cast<unsigned>(rows), kThreads, 0, logits, a);
+  if (a.vocab == kFixedVocab && a.cap > 0 && a.cap <= kLargestFixedCap) {
+    return launch(l, capped_loss_row<kFast, kGradient, T>, static_cast<unsigned>(rows), kFixedThreads, 0, logits, a);
   }
   const size_t shared = static_cast<size_t>(a.vocab) * sizeof(float);
   CHECK(a.vocab <= 50000);

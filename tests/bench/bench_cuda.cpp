@@ -93,6 +93,17 @@ Graph square_product() {
   return b.finish();
 }
 
+// The products of one chunk of rows of the head, as head_loss does them.
+Graph head_chunk() {
+  Builder b(DType::kBF16);
+  const int64_t rows = 8192;
+  const ValueId x = b.input("x", {rows, kDim}, DType::kBF16), grad = b.state("grad", {kVocab, kDim});
+  const ValueId table = b.weight("table", {kVocab, kDim}, grad, DType::kBF16);
+  const ValueId logits = b.linear(x, table);
+  b.mark_output(b.backward({{logits, b.input("d", {rows, kVocab}, DType::kBF16)}}, {x})[0]);
+  return b.finish();
+}
+
 // Random contents: never time on zeros.
 Buffer filled(Device& device, const Value& value, uint32_t seed) {
   const size_t count = static_cast<size_t>(value.shape.numel());
@@ -159,6 +170,7 @@ int main(int argc, char** argv) {
     const int64_t windows = argc > 1 ? std::stoll(argv[1]) : 48;
     std::printf("%s, %lld tokens\n", device->name().c_str(), static_cast<long long>(windows * kSeq));
     measure(*device, "product 8192^3", square_product());
+    measure(*device, "one chunk of the head", head_chunk());
     measure(*device, "training", Layer{.windows = windows}.build(true));
     measure(*device, "scoring", Layer{.windows = windows}.build(false));
     measure(*device, "optimiser", optimiser());

@@ -5,22 +5,30 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <string_view>
 
+#include "formats/error.h"
 #include "graph/executor.h"
 #include "graph/plan.h"
 #include "tests/model/golden_case.h"
+
+#ifndef SIXTEEN_GOLDEN_DEVICE
+#define SIXTEEN_GOLDEN_DEVICE "cpu"  // test_cuda compiles this file with "cuda": the fp32 cases run there too
+#endif
 
 namespace sixteen {
 namespace {
 
 using testing::GoldenCase;
 
-// A graph of the case on the CPU, everything bound; T is float or double.
+constexpr bool kOnCpu = std::string_view(SIXTEEN_GOLDEN_DEVICE) == "cpu";
+
+// A graph of the case on the device, everything bound; T is float or double.
 template <class T>
 class Run {
  public:
   Run(const GoldenCase& golden, Mode mode, bool keep_activations)
-      : device_(make_device("cpu", 2)),
+      : device_(make_device(SIXTEEN_GOLDEN_DEVICE, 2)),
         model_(build_model(golden.config, *golden.table,
                            {.mode = mode,
                             .windows = golden.windows,
@@ -61,7 +69,11 @@ class Run {
 
  private:
   static std::vector<T> convert(const std::vector<float>& values) { return {values.begin(), values.end()}; }
-  static std::vector<T> read(const T* data, const Shape& shape) { return {data, data + shape.numel()}; }
+  std::vector<T> read(const T* data, const Shape& shape) const {
+    std::vector<T> values(static_cast<size_t>(shape.numel()));
+    device_->download(values.data(), data, values.size() * sizeof(T));
+    return values;
+  }
   template <class U>
   void set(const std::string& name, const std::vector<U>& values) {
     const Buffer& buffer = buffers_.at(name);
@@ -172,11 +184,21 @@ struct CaseName {
 };
 class ModelGolden : public ::testing::TestWithParam<CaseName> {
  protected:
-  void SetUp() override { REQUIRE_SHARED(std::string("oracle/model/") + GetParam().pr); }
+  void SetUp() override {
+    REQUIRE_SHARED(std::string("oracle/model/") + GetParam().pr);
+    try {
+      make_device(SIXTEEN_GOLDEN_DEVICE);
+    } catch (const Error& error) {
+      GTEST_SKIP() << error.what();
+    }
+  }
 };
 
 TEST_P(ModelGolden, Fp32) { check_case<float>(GetParam().pr, GetParam().name); }
-TEST_P(ModelGolden, Fp64) { check_case<double>(GetParam().pr, GetParam().name); }
+TEST_P(ModelGolden, Fp64) {
+  if (!kOnCpu) GTEST_SKIP() << "fp64 graphs run on the CPU only";
+  check_case<double>(GetParam().pr, GetParam().name);
+}
 
 TEST_P(ModelGolden, LayerOrderAndRopeTables) {
   const GoldenCase golden(GetParam().pr, GetParam().name);
