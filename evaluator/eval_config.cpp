@@ -65,10 +65,8 @@ class Checker {
   const std::string& where_;
 };
 
-void validate_tap_in(const TapInConfig& t, Scoring scoring, const Checker& check) {
+void validate_tap_in(const TapInConfig& t, const Checker& check) {
   if (!t.enabled) return;
-  check.require(scoring != Scoring::kPlain, "tap_in.enabled", "true",
-                "false for plain windows (Tap-In mixes into --sliding and --ttt; --tap-in none switches it off)");
   check.require(t.min_match >= 1, "tap_in.min_match", t.min_match, "1 or more");
   check.require(t.max_match >= t.min_match, "tap_in.max_match", t.max_match,
                 "at least tap_in.min_match = " + std::to_string(t.min_match));
@@ -128,8 +126,11 @@ void validate(EvalConfig* c, const ModelConfig& model, Scoring scoring, const st
   check.require(c->hash.buckets >= 1, "hash.buckets", c->hash.buckets, "1 or more");
   check.require(c->hash.multiplier >= 1, "hash.multiplier", c->hash.multiplier, "1 or more");
   check.require(c->hash_lr_mult >= 0, "hash.lr_mult", c->hash_lr_mult, "0 or more");
-  validate_tap_in(c->tap_in, scoring, check);
-  if (scoring == Scoring::kPlain) return;
+  validate_tap_in(c->tap_in, check);
+  if (scoring == Scoring::kPlain) {
+    c->tap_in.enabled = false;  // as in the record: it mixes into sliding windows alone
+    return;
+  }
   check.require(c->stride >= 1 && c->stride <= c->window, "stride", c->stride,
                 "1 to the window of " + std::to_string(c->window));
   if (scoring != Scoring::kTraining) return;

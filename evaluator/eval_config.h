@@ -42,7 +42,7 @@ struct EvalConfig {
 EvalConfig read_eval_config(Section section, const std::string& where);
 enum class Scoring : uint8_t { kPlain, kSliding, kTraining };  // kTraining: sliding windows and test-time training
 // Also fills in `window` and, for kTraining, `edge`. Throws Error naming field, value and rule; looks at stride, edge and [eval.ttt] only when `scoring`
-// uses them. Plain windows with tap_in.enabled are refused.
+// uses them. Plain windows switch tap_in off.
 void validate(EvalConfig* config, const ModelConfig& model, Scoring scoring, const std::string& where);
 
 }  // namespace sixteen

@@ -169,6 +169,7 @@ TrainConfig read_train_config(Section section, const std::string& where) {
   data.read("prefetch", &config.data.prefetch);
   visit_averaging(config.averaging, read_from(averaging));
   visit_qat(config.qat, read_from(qat));
+  if (!qat.has("scope") && (config.qat.start_lr_scale > 0 || config.qat.start_frac > 0)) config.qat.scope = "matrices";
   for (const Section* part : {&optim, &data, &averaging, &qat, &section}) part->finish();
   validate(config, where);
   return config;

@@ -53,6 +53,18 @@ TEST(Params, RecordHas35944602) {
   EXPECT_EQ(table.at("blocks.10.attn.c_v.weight").shape, (Shape{256, 512}));
 }
 
+TEST(Params, EverySystemHasItsPublishedCount) {
+  for (const auto& [name, count] : std::map<std::string, int64_t>{{"pr726", 26993756},
+                                                                 {"pr754", 26809543},
+                                                                 {"pr754-first", 26809543},
+                                                                 {"pr1555", 35944602 + 3 * 512},
+                                                                 {"pr1584", 35944602}}) {
+    ConfigFile file(std::string(SIXTEEN_SOURCE_DIR) + "/configs/" + name + ".toml");
+    EXPECT_EQ(ParamTable(read_model_config(file.section("model"), name)).parameters(), count) << name;
+  }
+  EXPECT_EQ(35944602 + 16384 * 512, 44333210);  // #1584 with its hash table, as its log counts
+}
+
 TEST(Params, BankOrderAndOffsets) {
   const ParamTable table(small());
   const std::vector<ParamSpec>& specs = table.specs();
