@@ -1,6 +1,6 @@
 // One thread a pack of a row: for ops in which no element needs its neighbours' results.
 //
-// Bites: row and column are found by a 32-bit division, so there may be at most 2^31 packs.
+// Bites: row and column are found by a 32-bit division (as a multiplication), so there may be at most 2^31 packs.
 #pragma once
 
 #include "graph/cuda/pack.cuh"
@@ -10,10 +10,10 @@ namespace sixteen::cuda {
 constexpr int kRowThreads = 256;
 
 template <int V, class Body>
-__global__ void __launch_bounds__(kRowThreads) each_row_pack(uint32_t packs, uint32_t packs_a_row, Body body) {
+__global__ void __launch_bounds__(kRowThreads) each_row_pack(uint32_t packs, uint32_t packs_a_row, Divider divider, Body body) {
   const uint32_t i = blockIdx.x * kRowThreads + threadIdx.x;
   if (i >= packs) return;
-  const uint32_t row = i / packs_a_row;
+  const uint32_t row = divider.quotient(i);
   body(std::integral_constant<int, V>(), int64_t{row}, int64_t{i} * V, static_cast<int>(i - row * packs_a_row) * V);
 }
 
@@ -22,7 +22,7 @@ void each_row_of_packs(Launch& l, int64_t rows, int64_t dim, Body body) {
   const int64_t packs = rows * dim / V;
   CHECK(packs < (int64_t{1} << 31));
   launch(l, each_row_pack<V, Body>, static_cast<unsigned>(ceil_div(packs, kRowThreads)), kRowThreads, 0,
-         static_cast<uint32_t>(packs), static_cast<uint32_t>(dim / V), body);
+         static_cast<uint32_t>(packs), static_cast<uint32_t>(dim / V), Divider(dim / V), body);
 }
 
 // body(width, row, element, column): width is a std::integral_constant, 16 bytes of T if `wide`, else one element.

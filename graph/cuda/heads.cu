@@ -123,13 +123,14 @@ bool fits(int64_t half, int64_t width) { return half % width == 0; }
 template <class T>
 void head_norm(Launch& l, const T* x, const float* cos, const float* sin, const float* gain, T* y, const HeadNormShape& s,
                float eps) {
-  const int half = static_cast<int>(s.rope_half), heads = static_cast<int>(s.heads), seq = static_cast<int>(s.seq);
+  const int half = static_cast<int>(s.rope_half);
+  const Divider heads(s.heads), seq(s.seq);
   const bool wide = fits(half, kWide<T>) && aligned16(x, y, cos, sin);
   heads_of<T>(l, wide, s.rows * s.heads, s.head_dim, [=] __device__(auto layout, uint32_t head) {
-    const int64_t at = int64_t{head} * layout.dh, angles = int64_t{head / heads % seq} * half;
+    const int64_t at = int64_t{head} * layout.dh, angles = int64_t{seq.remainder(heads.quotient(head))} * half;
     const auto raw = load_head(layout, x + at);
-    const float r = 1.0f / sqrtf(dot(layout, raw, raw) / static_cast<float>(layout.dh) + eps);
-    const float factor = gain != nullptr ? gain[head % heads] * r : r;
+    const float r = rsqrtf(dot(layout, raw, raw) / static_cast<float>(layout.dh) + eps);
+    const float factor = gain != nullptr ? gain[heads.remainder(head)] * r : r;
     auto out = rotated(layout, raw, x + at, Rotation{cos + angles, sin + angles, half}, 1.0f);
     out.each([&](float& v, int, int) { v *= factor; });
     put_head(layout, out, y + at, false);
@@ -140,15 +141,16 @@ void head_norm(Launch& l, const T* x, const float* cos, const float* sin, const 
 template <class T>
 void head_norm_grad(Launch& l, const T* x, const float* cos, const float* sin, const float* gain, const T* dy, T* dx, bool add,
                     float* dgain, const HeadNormShape& s, float eps) {
-  const int half = static_cast<int>(s.rope_half), heads = static_cast<int>(s.heads), seq = static_cast<int>(s.seq);
+  const int half = static_cast<int>(s.rope_half);
+  const Divider heads(s.heads), seq(s.seq);
   float* along_rows = l.scratch<float>(s.rows * s.heads);
   const bool wide = fits(half, kWide<T>) && aligned16(x, dy, dx, cos, sin);
   heads_of<T>(l, wide, s.rows * s.heads, s.head_dim, [=] __device__(auto layout, uint32_t head) {
-    const int64_t at = int64_t{head} * layout.dh, angles = int64_t{head / heads % seq} * half;
+    const int64_t at = int64_t{head} * layout.dh, angles = int64_t{seq.remainder(heads.quotient(head))} * half;
     const auto raw = load_head(layout, x + at);
     auto t = rotated(layout, load_head(layout, dy + at), dy + at, Rotation{cos + angles, sin + angles, half}, -1.0f);
-    const float r = 1.0f / sqrtf(dot(layout, raw, raw) / static_cast<float>(layout.dh) + eps), along = dot(layout, raw, t) * r;
-    const float factor = gain != nullptr ? gain[head % heads] * r : r, back = along * r / static_cast<float>(layout.dh);
+    const float r = rsqrtf(dot(layout, raw, raw) / static_cast<float>(layout.dh) + eps), along = dot(layout, raw, t) * r;
+    const float factor = gain != nullptr ? gain[heads.remainder(head)] * r : r, back = along * r / static_cast<float>(layout.dh);
     if (layout.active && layout.lane == 0) along_rows[head] = along;
     t.each([&](float& v, int p, int i) { v = factor * (v - back * raw.v[p].v[i]); });
     put_head(layout, t, dx + at, add);
@@ -200,9 +202,9 @@ void xsa_grad(Launch& l, const T* y, const T* v, const T* dout, T* dy, bool add_
 
 template <class T>
 void head_gate(Launch& l, const T* y, const T* z, const float* bias, T* out, int64_t rows, int64_t heads, int64_t head_dim) {
-  const int count = static_cast<int>(heads);
+  const Divider count(heads);
   heads_of<T>(l, aligned16(y, out), rows * heads, head_dim, [=] __device__(auto layout, uint32_t head) {
-    const float open = sigmoid(to_float(z[head]) + bias[head % count]);
+    const float open = sigmoid(to_float(z[head]) + bias[count.remainder(head)]);
     auto x = load_head(layout, y + int64_t{head} * layout.dh);
     x.each([&](float& e, int, int) { e *= open; });
     put_head(layout, x, out + int64_t{head} * layout.dh, false);
@@ -212,11 +214,11 @@ void head_gate(Launch& l, const T* y, const T* z, const float* bias, T* out, int
 template <class T>
 void head_gate_grad(Launch& l, const T* y, const T* z, const float* bias, const T* dout, T* dy, bool add_dy, T* dz, bool add_dz,
                     float* dbias, int64_t rows, int64_t heads, int64_t head_dim) {
-  const int count = static_cast<int>(heads);
+  const Divider count(heads);
   float* dz_rows = l.scratch<float>(rows * heads);
   heads_of<T>(l, aligned16(y, dout, dy), rows * heads, head_dim, [=] __device__(auto layout, uint32_t head) {
     const int64_t at = int64_t{head} * layout.dh;
-    const float open = sigmoid(to_float(z[head]) + bias[head % count]);
+    const float open = sigmoid(to_float(z[head]) + bias[count.remainder(head)]);
     auto d = load_head(layout, dout + at);
     const float along = dot(layout, load_head(layout, y + at), d) * (open * (1.0f - open));
     if (layout.active && layout.lane == 0) {

@@ -85,6 +85,21 @@ __device__ inline float warp_max(float x) {
   return x;
 }
 
+// n / divisor by a multiplication (Granlund and Montgomery 1994), for n below 2^31.
+class Divider {
+ public:
+  explicit Divider(int64_t divisor) : divisor_(static_cast<uint32_t>(divisor)) {
+    CHECK(divisor >= 1 && divisor < (int64_t{1} << 31));
+    while ((uint64_t{1} << shift_) < divisor_) ++shift_;
+    magic_ = static_cast<uint32_t>((uint64_t{1} << 32) * ((uint64_t{1} << shift_) - divisor_) / divisor_ + 1);
+  }
+  __device__ uint32_t quotient(uint32_t n) const { return (__umulhi(n, magic_) + n) >> shift_; }
+  __device__ uint32_t remainder(uint32_t n) const { return n - quotient(n) * divisor_; }
+
+ private:
+  uint32_t divisor_, magic_ = 0, shift_ = 0;
+};
+
 __device__ inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 // Elements a thread handles at once: as many as 16 bytes of the narrow type hold, if all rows and pointers allow it.

@@ -1,7 +1,7 @@
 // Sums over rows in a fixed order, fused with whatever else a pass over the rows does.
 //
 // Pass 1: the rows are cut into at most kRowParts parts; a block of 32 x 8 threads walks one part of one band of columns and
-// leaves partial sums [part, sum, dim]. Pass 2 adds the parts up in order. Pass 3, where an op has one, is a single block.
+// leaves partial sums [part, sum, dim]. Pass 2 adds the parts up in a fixed order. Pass 3, where an op has one, is a single block.
 // Floor: the bytes of pass 1; the partial sums are under 1 % of them at the model's shapes.
 // Bites: parts depend on the number of rows alone, never on the card, so the bits are the same on every card.
 #pragma once
@@ -10,7 +10,7 @@
 
 namespace sixteen::cuda {
 
-constexpr int64_t kRowParts = 264;
+constexpr int64_t kRowParts = 1056;  // eight a multiprocessor of an H100: whatever fits at a time, the last ones are few
 constexpr int kSumLanes = 32, kSumRows = 8;  // a block: columns' packs x rows
 
 template <int S, int V, class Body>
@@ -48,18 +48,18 @@ __global__ void __launch_bounds__(kSumLanes* kSumRows) sum_rows_part(int64_t row
 
 // finish(column of all S * dim, sum)
 template <class Finish>
-__global__ void __launch_bounds__(256) sum_parts(int64_t parts, int columns, const float* partial, Finish finish) {
-  __shared__ float shared[8][32];
+__global__ void __launch_bounds__(1024) sum_parts(int64_t parts, int columns, const float* partial, Finish finish) {
+  __shared__ float shared[32][32];
   const int lane = threadIdx.x % 32, group = threadIdx.x / 32, column = blockIdx.x * 32 + lane;
   float total = 0;
   if (column < columns) {
-    for (int64_t p = group; p < parts; p += 8) total += partial[p * columns + column];
+    for (int64_t p = group; p < parts; p += 32) total += partial[p * columns + column];
   }
   shared[group][lane] = total;
   __syncthreads();
   if (group != 0 || column >= columns) return;
 #pragma unroll
-  for (int g = 1; g < 8; ++g) total += shared[g][lane];
+  for (int g = 1; g < 32; ++g) total += shared[g][lane];
   finish(column, total);
 }
 
@@ -76,7 +76,7 @@ void sum_rows(Launch& l, bool wide, int64_t rows, int64_t dim, Body body, Finish
   };
   if (wide) pass(std::integral_constant<int, kWide<T>>());
   else pass(std::integral_constant<int, 1>());
-  launch(l, sum_parts<Finish>, static_cast<unsigned>(ceil_div(S * dim, 32)), 256, 0, parts, static_cast<int>(S * dim),
+  launch(l, sum_parts<Finish>, static_cast<unsigned>(ceil_div(S * dim, 32)), 1024, 0, parts, static_cast<int>(S * dim),
          static_cast<const float*>(partial), finish);
 }
 
