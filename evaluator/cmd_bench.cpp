@@ -36,7 +36,7 @@ void bench(const BenchOptions& o) {
   session.set_weights(store);
   const double peak = measure_peak_flops(session.device());
   nlohmann::ordered_json json{{"device", session.device().name()}, {"gemm_flops", peak}};
-  o.console.say(table->parameters(), " parameters on ", session.device().name(), "; our fp32 product ", format_count(peak), "flop/s");
+  o.console.say(table->parameters(), " parameters on ", session.device().name(), "; our matrix product ", format_count(peak), "flop/s");
   std::vector<int32_t> ids(static_cast<size_t>(o.windows * eval.window));
   for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>((i * 2654435761u >> 7) % static_cast<uint64_t>(model.vocab));
   for (const int64_t tail : {eval.window, eval.stride}) {

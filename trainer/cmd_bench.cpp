@@ -1,7 +1,7 @@
 // sixteen-train bench: ms a step, tokens/s and the share of the machine's matrix rate, loop off and on, on random tokens.
 // Rates and shares are those of forward and backward; the optimiser, whose time does not grow with the tokens, stands beside.
 //
-// Peers in the same run: our own fp32 product of 1024 cubed and OpenBLAS's sgemm of the same, best of several. The last column
+// Peers in the same run: our own square product (peak.h) and OpenBLAS's sgemm of the same, best of several. The last column
 // is a hash of the losses, so that a fast wrong answer shows.
 #include <cblas.h>
 
@@ -98,7 +98,7 @@ void bench(const BenchOptions& o) {
   Optimizer optimizer(&session, train.optim);
   const double peak = measure_peak_flops(session.device());
   nlohmann::ordered_json json{{"device", session.device().name()}, {"parameters", table->parameters()}, {"gemm_flops", peak}};
-  o.console.say(table->parameters(), " parameters on ", session.device().name(), "; our fp32 product ", format_count(peak), "flop/s");
+  o.console.say(table->parameters(), " parameters on ", session.device().name(), "; our matrix product ", format_count(peak), "flop/s");
   double peer = 0;
   if (o.device == "cpu") {
     peer = openblas_flops();
