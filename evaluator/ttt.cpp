@@ -13,15 +13,13 @@
 namespace sixteen {
 namespace {
 
-constexpr int64_t kMicroTokens = 8192;  // of one forward and backward pass; bounds the arena, gradients are accumulated
-
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // One SGD step on the windows that begin at `starts`; the loss is the mean over all their targets.
 TttStep train_step(Session* session, Sgd* sgd, std::span<const uint16_t> tokens, std::span<const int64_t> starts, int64_t seq, double lr) {
-  const int64_t micro = std::max<int64_t>(1, kMicroTokens / seq);
+  const int64_t micro = std::max<int64_t>(1, session->train_tokens() / seq);
   const int64_t count = static_cast<int64_t>(starts.size());
   session->zero_grads();
   double loss = 0;

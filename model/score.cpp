@@ -11,12 +11,10 @@
 namespace sixteen {
 namespace {
 
-constexpr int64_t kBatchTokens = 16384;
-
 // How many of the windows at the front have one shape and fit a batch.
-size_t batch_size(std::span<const Window> windows, int64_t batch) {
+size_t batch_size(const Session& session, std::span<const Window> windows, int64_t batch) {
   const Window& first = windows.front();
-  if (batch <= 0) batch = std::max<int64_t>(1, kBatchTokens / first.length);
+  if (batch <= 0) batch = std::max<int64_t>(1, session.score_tokens() / first.length);
   const size_t most = std::min(windows.size(), static_cast<size_t>(batch));
   size_t count = 1;
   while (count < most && windows[count].length == first.length && windows[count].scored == first.scored &&
@@ -84,7 +82,7 @@ ScoreSum score_windows(Session* session, std::span<const uint16_t> tokens, std::
   std::vector<int32_t> ids, targets;
   std::vector<float> nll, logits;
   for (size_t done = 0; done < windows.size();) {
-    const std::span<const Window> batch = windows.subspan(done, batch_size(windows.subspan(done), options.batch));
+    const std::span<const Window> batch = windows.subspan(done, batch_size(*session, windows.subspan(done), options.batch));
     const Window& shape = batch.front();
     gather(tokens, batch, &ids, &targets);
     nll.resize(targets.size());

@@ -58,6 +58,11 @@ class Session {
   // Adds X^T X of every matrix input to `hessians` (by name, [cols * cols], created zeroed when absent).
   void calibrate(std::span<const int32_t> ids, int64_t windows, int64_t seq, bool looping, std::map<std::string, Buffer>* hessians);
 
+  // Tokens of one pass that keep the device busy without a large arena, for those who may choose: bits of scores do not
+  // depend on it, gradients are accumulated.
+  int64_t score_tokens() const { return activations_ == DType::kBF16 ? 131072 : 16384; }
+  int64_t train_tokens() const { return activations_ == DType::kBF16 ? 32768 : 8192; }
+
   int64_t arena_bytes() const;  // of the largest plan compiled so far
 
  private:
