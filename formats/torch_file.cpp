@@ -59,7 +59,9 @@ Bytes decode_brotli(std::span<const std::byte> file, const std::string& where) {
 
 Bytes open_torch_container(std::span<const std::byte> file, const std::string& where) {
   Bytes bytes;
-  if (file.size() > kMaxTorchFileBytes) {
+  if (file.empty()) {
+    fail(where, ": no PyTorch file: it is empty");
+  } else if (file.size() > kMaxTorchFileBytes) {
     fail(where, ": expected at most ", kMaxTorchFileBytes, " bytes, found ", file.size());
   } else if (starts_with(file, "\x80\x02\x8a\x0al\xfc\x9c" "F\xf9 j\xa8P\x19")) {
     fail(where, ": a PyTorch file of the old format, before 1.6, which is not read; load it in PyTorch and torch.save it again");

@@ -56,6 +56,16 @@ void check_finite(std::span<const float> values, const std::string& name, const 
   }
 }
 
+// A record's own file is an easy mistake, and Brotli has no magic to know it by.
+SafetensorsFile open_checkpoint(const std::string& path) {
+  try {
+    return SafetensorsFile(path);
+  } catch (const Error& error) {
+    if (!path.ends_with(".pt") && !path.ends_with(".ptz")) throw;
+    fail(error.what(), "; of a PyTorch file 'sixteen-pack import' makes a checkpoint or an artifact");
+  }
+}
+
 const std::string& metadata_value(const SafetensorsFile& file, const std::string& key) {
   const auto it = file.metadata().find(key);
   if (it == file.metadata().end()) {
@@ -101,7 +111,7 @@ void save_checkpoint(const std::string& path, const ModelConfig& config, const P
 }
 
 Model load_checkpoint(const std::string& path) {
-  const SafetensorsFile file(path);
+  const SafetensorsFile file = open_checkpoint(path);
   if (const std::string& format = metadata_value(file, "format"); format != kFormatName) {
     fail(path, ": metadata says format \"", format, "\", expected \"", kFormatName, "\"");
   }

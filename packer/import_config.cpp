@@ -205,7 +205,11 @@ SettledConfig settle_config(const ImportedTensors& imported, const ImportSetting
   json model = json::parse(to_json(settled.config));
   std::vector<std::string> said;
   for (const std::string& set : settings.sets) said.push_back(apply_set(&model, set));
-  settled.config = parse_model_json(model.dump(), where + " with " + settled.source);
+  try {
+    settled.config = parse_model_json(model.dump(), where + " with " + settled.source);
+  } catch (const Error& error) {
+    fail(error.what(), "; --set KEY=VALUE says what the file does not");
+  }
   if (settings.config_path.empty()) settled.assumed = list_assumed(&model, settled.config, said);
   return settled;
 }

@@ -16,6 +16,7 @@ using Entries = std::map<std::string, const PickleValue*>;
 
 constexpr const char* kRoundedTables[] = {"tok_emb.weight", "bigram.embed.weight", "ve_shared.embed.weight", "loop_pass_emb.weight"};
 constexpr const char* kPrefixes[] = {"module.", "_orig_mod."};  // DDP, torch.compile
+constexpr int64_t kMaxLayers = 256;                             // of any model config: a bank of more is no model's
 constexpr const char* kCleanFormat = "int8_clean_per_row_v1";   // #754's tag
 
 // A bank [n, rows, cols] holds `first` of all layers, then `second` of all layers.
@@ -146,6 +147,7 @@ void Reader::add_bank(const Bank& bank, const PackedTensor& tensor) {
          tensor.shape.size(), tensor.shape.empty() ? "" : ", the first " + std::to_string(tensor.shape[0]));
   }
   const int64_t layers = tensor.shape[0] / kinds;
+  if (layers > kMaxLayers) fail(where_, ": tensor ", bank.name, ": expected up to ", kMaxLayers, " layers, found ", layers);
   const size_t bytes = tensor.plain.size() / static_cast<size_t>(tensor.shape[0]);
   for (int64_t i = 0; i < tensor.shape[0]; ++i) {
     const std::byte* begin = tensor.plain.data() + static_cast<size_t>(i) * bytes;

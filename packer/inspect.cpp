@@ -199,7 +199,8 @@ Json dispatch(const std::string& path, std::span<const std::byte> bytes, const C
   try {
     return inspect_tokenizer(path, console);
   } catch (const Error&) {
-    fail(path, ": neither artifact, safetensors, token shard, byte sidecar nor SentencePiece model");
+    fail(path, ": neither artifact, safetensors, token shard, byte sidecar nor SentencePiece model; a PyTorch file (.pt, .ptz) is for "
+         "'sixteen-pack import'");
   }
 }
 

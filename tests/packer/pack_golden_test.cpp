@@ -12,7 +12,7 @@
 #include "model/shuffled_loader.h"
 #include "model/windows.h"
 #include "packer/pack.h"
-#include "tests/support/golden_1584.h"
+#include "tests/support/golden_eval.h"
 
 namespace sixteen {
 namespace {
@@ -22,7 +22,7 @@ using testing::shared_path;
 
 constexpr const char* kFolder = "oracle/artifact/1584/";
 
-struct Golden : testing::Golden1584 {
+struct Golden : testing::GoldenEval {
   Golden()
       : artifact(nlohmann::json::parse(read_text_file(shared_path(std::string(kFolder) + "artifact.json")))),
         expected(shared_path(std::string(kFolder) + "expected.safetensors")) {

@@ -23,6 +23,8 @@ inline Outcome run_pack(std::vector<std::string> args) {
   result.code = run_main("sixteen-pack", "", static_cast<int>(argv.size()), argv.data(), [](CLI::App& app) {
     add_pack_command(app);
     add_inspect_command(app);
+    add_import_command(app);
+    add_export_command(app);
   });
   result.out = ::testing::internal::GetCapturedStdout();
   result.err = ::testing::internal::GetCapturedStderr();
