@@ -28,7 +28,9 @@ PackConfig load_config(const PackCommand& o, const ModelConfig& model) {
   if (!o.config.empty()) {
     ConfigFile file(o.config);
     file.check_sections({"model", "train", "pack", "eval"});
-    config = read_pack_config(file.section("pack"), o.config);
+    Section section = file.section("pack");
+    config = read_pack_config(section, o.config);
+    if (!section.has("calib_seq_len")) config.calib_seq_len = model.rope.train_len;
   }
   if (!config.rules.empty() && (o.matrix_bits > 0 || o.embedding_bits > 0)) {
     fail("--bits, --embedding-bits: ", o.config, " has [[pack.rules]], which say how many bits each tensor gets; change those");
