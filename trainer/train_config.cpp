@@ -137,7 +137,7 @@ void validate_averaging(const TrainConfig& c, const std::string& where) {
 void validate_qat(const TrainConfig& c, const std::string& where) {
   const QatConfig& q = c.qat;
   require_one_of(q.scope, {"none", "projections", "matrices"}, where, "qat.scope");
-  require(q.low >= -128 && q.low <= 0, where, "qat.low = " + std::to_string(q.low) + ": expected -128 to 0");
+  require(q.low == -32 || q.low == -31, where, "qat.low = " + std::to_string(q.low) + ": expected -32 or -31");
   require(q.start_lr_scale >= 0 && std::isfinite(q.start_lr_scale), where,
           "qat.start_lr_scale: expected 0 (unused) or more, a multiplier of the learning rates");
   require(q.start_frac >= 0 && q.start_frac <= 1, where, "qat.start_frac: expected 0 (unused) to 1");
@@ -203,13 +203,12 @@ void validate(const TrainConfig& c, const std::string& where) {
   OptimConfig copy = c.optim;
   visit_optim(copy, [&](const char* key, const auto* field) {
     if constexpr (!std::is_same_v<decltype(field), const std::string*>) {
-    const double value = static_cast<double>(*field);
-    require(value >= 0 && std::isfinite(value), where,
-            std::string("optim.") + key + ": expected a finite number, 0 or more");
+      const double value = static_cast<double>(*field);
+      require(value >= 0 && std::isfinite(value), where,
+              std::string("optim.") + key + ": expected a finite number, 0 or more");
     }
   });
-  require(c.optim.muon_shape == "matrix" || c.optim.muon_shape == "bank", where,
-          "optim.muon_shape: expected \"matrix\" or \"bank\"");
+  require_one_of(c.optim.muon_shape, {"matrix", "bank"}, where, "optim.muon_shape");
   require(c.optim.ns_steps >= 1, where, "optim.ns_steps: expected 1 or more");
   require(c.optim.beta1 < 1 && c.optim.beta2 < 1, where, "optim.beta1, optim.beta2: expected below 1");
   require(c.optim.momentum_start < 1 && c.optim.momentum_end < 1, where,

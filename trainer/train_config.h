@@ -31,7 +31,7 @@ struct AveragingConfig {           // [train.averaging]; the moving average itse
 
 struct QatConfig {             // [train.qat]: fake quantisation in the training forward pass, from some step on
   std::string scope = "none";  // none; projections; matrices (what a start alone means): see FakeQuantConfig
-  int64_t low = -32;           // smallest code
+  int64_t low = -32;           // smallest code: -32, or -31 as PR 754's first version
   double start_lr_scale = 0;   // on once the learning rates' multiplier is below it (the records: 0.15), or
   double start_frac = 0;       // on once this share of the budget is spent (0.85); exactly one of both is set
 };

@@ -209,7 +209,7 @@ TEST(TrainConfig, NamesTheKeyThatIsWrong) {
       {"[train.qat]\nscope = \"matrices\"\nstart_frac = 0.5\nstart_lr_scale = 0.5",
        "exactly one of qat.start_lr_scale and qat.start_frac"},
       {"[train.qat]\nstart_frac = 1.5", "qat.start_frac"},
-      {"[train.qat]\nlow = 1", "qat.low = 1"},
+      {"[train.qat]\nlow = -30", "qat.low = -30"},
       {"log_every = 0", "log_every"},
       {"checkpoint_seconds = -1.0", "checkpoint_seconds"},
       {"[train.optim]\nns_steps = 0", "optim.ns_steps"},
