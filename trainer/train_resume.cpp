@@ -137,6 +137,7 @@ void Trainer::restore_state() {
     }
     session_->device().upload(buffer.data(), store.flat.data(), store.flat.size() * sizeof(float));
   }
+  session_->refresh_bf16();
   for (size_t i = 0; i < loaders_.size(); ++i) {
     const auto found = progress.loader.find("rank" + std::to_string(i));
     if (found == progress.loader.end()) fail(state_path(), ": no loader state of rank ", i, "; it is of another run");
