@@ -11,6 +11,7 @@
 #include "formats/tokenizer.h"
 #include "model/checkpoint.h"
 #include "model/console.h"
+#include "model/number_checks.h"
 
 namespace sixteen {
 namespace {
@@ -66,13 +67,13 @@ void add_generate_command(CLI::App& app) {
   c->add_option("--tokenizer", o->tokenizer, "SentencePiece model that the model was trained with")->required();
   c->add_option("--prompt", o->prompt, "text to go on from; empty: a new document");
   c->add_option("--tokens", o->tokens, "most tokens to draw; stops at the end of the document")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kNonNegative)
       ->capture_default_str();
-  c->add_option("--temperature", o->sample.temperature, "0: always the likeliest token")->check(CLI::NonNegativeNumber)->capture_default_str();
-  c->add_option("--top-k", o->sample.top_k, "draw from the k likeliest; 0: from all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  c->add_option("--temperature", o->sample.temperature, "0: always the likeliest token")->check(kNonNegative)->capture_default_str();
+  c->add_option("--top-k", o->sample.top_k, "draw from the k likeliest; 0: from all")->check(kNonNegative)->capture_default_str();
   c->add_option("--seed", o->sample.seed, "of the draws")->capture_default_str();
   c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
-  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
+  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(kNonNegative)->capture_default_str();
   c->callback([o] { run(*o); });
 }
 

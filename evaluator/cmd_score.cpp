@@ -14,6 +14,7 @@
 #include "formats/shard.h"
 #include "model/checkpoint.h"
 #include "model/console.h"
+#include "model/number_checks.h"
 
 namespace sixteen {
 namespace {
@@ -122,10 +123,10 @@ CLI::Option* add_number(CLI::App* c, const char* flag, Number* value, const std:
 
 void add_window_options(CLI::App* c, ScoreCommand* o) {
   const char* group = "Windows";
-  add_number(c, "--window", &o->window, "tokens of a window, any number; default: the config's, else the model's training length", CLI::PositiveNumber)
+  add_number(c, "--window", &o->window, "tokens of a window, any number; default: the config's, else the model's training length", kPositive)
       ->group(group);
   c->add_flag("--sliding", o->sliding, "overlapping windows at the config's stride; default: plain windows side by side")->group(group);
-  add_number(c, "--stride", &o->stride, "targets a sliding window scores; implies --sliding; default: the config's, else 64", CLI::PositiveNumber)
+  add_number(c, "--stride", &o->stride, "targets a sliding window scores; implies --sliding; default: the config's, else 64", kPositive)
       ->group(group);
   c->add_option("--edge", o->edge,
                 "sliding windows at the ends of the text; default: the config's, else exact: every target once. For parity with "
@@ -133,17 +134,17 @@ void add_window_options(CLI::App* c, ScoreCommand* o) {
                 "and again), full_only (#754's own evaluation: window - stride targets are never scored)")
       ->check(CLI::IsMember({"exact", "tail_repeated", "full_only"}))
       ->group(group);
-  add_number(c, "--batch", &o->batch, "windows of one forward pass; the score does not depend on it", CLI::PositiveNumber)->group(group);
+  add_number(c, "--batch", &o->batch, "windows of one forward pass; the score does not depend on it", kPositive)->group(group);
 }
 
 void add_adaptive_options(CLI::App* c, ScoreCommand* o) {
   const char* group = "What adapts to the text that was scored";
   c->add_flag("--ttt", o->ttt, "train on each chunk after scoring it (score-first), as [eval.ttt] says; implies --sliding")->group(group);
-  add_number(c, "--ttt-lr", &o->ttt_lr, "overrides [eval.ttt] lr", CLI::NonNegativeNumber)->group(group);
-  add_number(c, "--ttt-epochs", &o->ttt_epochs, "overrides [eval.ttt] epochs", CLI::NonNegativeNumber)->group(group);
+  add_number(c, "--ttt-lr", &o->ttt_lr, "overrides [eval.ttt] lr", kNonNegative)->group(group);
+  add_number(c, "--ttt-epochs", &o->ttt_epochs, "overrides [eval.ttt] epochs", kNonNegative)->group(group);
   c->add_flag("--hash-embed", o->hash, "bigram hash embedding trained along with --ttt, as [eval.hash] says")->group(group);
   add_number(c, "--hash-buckets", &o->hash_buckets, "rows of the hash table; implies --hash-embed; default: the config's, else 16384",
-             CLI::PositiveNumber)
+             kPositive)
       ->group(group);
   c->add_option("--tap-in", o->tap_in,
                 "online n-gram cache over evaluation tokens, with --sliding or --ttt; default: [eval.tap_in], else none. effective: "
@@ -170,7 +171,7 @@ void add_score_command(CLI::App& app) {
                 "tail_repeated repeated targets appear again, under full_only targets stride + 1 .. window are missing");
   c->add_option("--report", o->report, "write a picture of the score (HTML), curves in the order of --nll-out");
   c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
-  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
+  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(kNonNegative)->capture_default_str();
   c->callback([o] { run(*o); });
 }
 

@@ -11,6 +11,7 @@
 #include "formats/file.h"
 #include "model/checkpoint.h"
 #include "model/console.h"
+#include "model/number_checks.h"
 #include "model/score.h"
 
 namespace sixteen {
@@ -66,9 +67,9 @@ void add_text_command(CLI::App& app) {
   c->add_option("model", o->model, "artifact (.s16) or checkpoint (.safetensors)")->required();
   c->add_option("files", o->files, "text files, each one document")->required();
   c->add_option("--tokenizer", o->tokenizer, "SentencePiece model that the model was trained with")->required();
-  c->add_option("--window", o->window, "tokens of a window; default: the model's training length")->check(CLI::PositiveNumber);
+  c->add_option("--window", o->window, "tokens of a window; default: the model's training length")->check(kPositive);
   c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
-  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
+  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(kNonNegative)->capture_default_str();
   c->callback([o] { run(*o); });
 }
 

@@ -6,6 +6,7 @@
 
 #include "formats/error.h"
 #include "formats/file.h"
+#include "model/number_checks.h"
 #include "packer/code_size.h"
 #include "packer/commands.h"
 #include "packer/pack.h"
@@ -99,14 +100,14 @@ void add_pack_command(CLI::App& app) {
   c->add_option("--bits", o->matrix_bits, "of matrices; overrides [pack] matrix_bits (6)")->check(CLI::Range(2, 8));
   c->add_option("--embedding-bits", o->embedding_bits, "of the token embedding; overrides embedding_bits (8)")->check(CLI::Range(2, 8));
   c->add_option("--codec", o->codec, "stored, brotli, zstd or xz, of all streams; overrides [pack] codec (brotli) and [pack.codecs]");
-  c->add_option("--level", o->level, "of the codec; default: its strongest")->check(CLI::NonNegativeNumber);
+  c->add_option("--level", o->level, "of the codec; default: its strongest")->check(kNonNegative);
   c->add_option("--target-bytes", o->target_bytes, "limit of artifact and code in bytes; overrides target_bytes (16000000)")
-      ->check(CLI::PositiveNumber);
+      ->check(kPositive);
   c->add_option("--code", o->code, "files and folders of code that count against the limit");
   c->add_flag("--nearest", o->nearest, "round to nearest where the rules say gptq, without calibration");
   c->add_flag("--over-budget", o->over_budget, "write the artifact even above the limit");
   c->add_option("--device", o->device, "of the calibration, cpu or cuda")->capture_default_str();
-  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
+  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(kNonNegative)->capture_default_str();
   c->callback([o] { pack(*o); });
 }
 

@@ -6,6 +6,7 @@
 
 #include "formats/error.h"
 #include "graph/plan.h"
+#include "model/number_checks.h"
 #include "trainer/commands.h"
 #include "trainer/trainer.h"
 
@@ -108,7 +109,7 @@ void add_run_command(CLI::App& app) {
   c->add_option("--seed", o->seed, "of the initial weights; overrides [train] seed");
   c->add_option("--device", o->run.device, "cpu or cuda")->capture_default_str();
   c->add_option("--threads", o->run.threads, "CPU threads; 0: all cores")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kNonNegative)
       ->capture_default_str();
   c->add_flag("--dry-run", o->dry_run, "print parameters, memory plan and flops a token, train nothing");
   c->callback([o] { run(*o); });

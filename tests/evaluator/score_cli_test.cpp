@@ -145,6 +145,7 @@ TEST_F(ScoreCli, EveryWindowLengthAndHashEmbeddingRun) {
 }
 
 TEST_F(ScoreCli, RefusesWhatMakesNoSense) {
+  expect_refused({"--ttt", "--hash-buckets", "0"}, 2, "--hash-buckets: expected more than 0, found 0");
   expect_refused({"--tap-in", "effective"}, 2, "--tap-in effective needs --sliding or --ttt");
   expect_refused({"--edge", "exact"}, 2, "--edge needs --sliding or --ttt");
   expect_refused({"--sliding", "--edge", "sharp"}, 2, "--edge");
