@@ -1,7 +1,8 @@
 // The tiny twin of every system, from token shards to scores, through the programs as a user runs them: packing costs little
 // and test-time training helps, on sample text of our own and on real text.
 //
-// Bites: twins train by steps, not by the clock, so that a busy machine gives the same numbers.
+// Bites: twins train by steps, not by the clock, so that a busy machine gives the same numbers; on one thread, since ctest runs
+// as many of them as there are cores.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -56,12 +57,14 @@ void train_pack_score(const std::string& config_name, const Scratch& scratch, co
   const std::string config = std::string(SIXTEEN_SOURCE_DIR) + "/configs/" + config_name;
   const std::string checkpoint = scratch.path("m.safetensors"), artifact = scratch.path("m.s16");
   run_json("sixteen-train", {"run", "--config", config, "--data", text.folder, "--val", text.val, "--tokenizer", text.tokenizer,
-                             "--out", checkpoint});
+                             "--out", checkpoint, "--threads", "1"});
   run_json("sixteen-pack",
-           {"pack", checkpoint, "-o", artifact, "--config", config, "--calib", text.folder + "/*_train_*.bin"});
+           {"pack", checkpoint, "-o", artifact, "--config", config, "--calib", text.folder + "/*_train_*.bin",
+            "--threads", "1"});
   const auto bpb = [&](const std::string& model, std::vector<std::string> options) {
     options.insert(options.begin(),
-                   {"score", model, "--config", config, "--data", text.val, "--tokenizer", text.tokenizer});
+                   {"score", model, "--config", config, "--data", text.val, "--tokenizer", text.tokenizer,
+                    "--threads", "1"});
     return run_json("sixteen-eval", options).at("bpb").get<double>();
   };
   const double plain = bpb(checkpoint, {}), packed = bpb(artifact, {});
