@@ -14,7 +14,7 @@
 namespace sixteen {
 
 struct ImportedTensors {
-  std::string form;  // "state dict", "codes (gptq)", ...
+  std::string form;  // "state dict" or "codes and scales"
   bool quantised = false;
   std::vector<PackedTensor> tensors;  // in no particular order, names not yet compared with any model's
 
