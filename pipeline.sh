@@ -31,8 +31,11 @@ score() {
 }
 score "checkpoint, plain windows" "$out/model.safetensors"
 score "artifact, plain windows" "$out/model.s16"
-score "artifact, sliding windows" "$out/model.s16" --sliding
-score "artifact, + test-time training" "$out/model.s16" --ttt
-score "artifact, + hash embedding" "$out/model.s16" --ttt --hash-embed --report "$out/report.html"
+score "artifact, sliding windows" "$out/model.s16" --sliding --tap-in none
+score "artifact, + test-time training" "$out/model.s16" --ttt --tap-in none
+score "artifact, + hash embedding" "$out/model.s16" --ttt --hash-embed --tap-in none --report "$out/report.html"
+if grep -q '^\[eval.tap_in\]' "$config"; then
+  score "artifact, + Tap-In" "$out/model.s16" --ttt --hash-embed
+fi
 
 printf '\n%-32s %8s %12s %8s\n%s' "stage" "bpb" "file bytes" "seconds" "$table"

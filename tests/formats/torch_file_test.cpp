@@ -126,7 +126,7 @@ TEST(TorchContainer, EverythingElseIsRefused) {
   expect_error("x: a PyTorch file of the old format", opened(testing::from_hex("80028a0a6cfc9c46f9206aa85019 2e")));
   expect_error("x: compressed with zlib", opened(testing::from_hex("78da 0300 00000001")));
   expect_error("taken for Brotli", opened(from_text("just some text, not a model")));
-  expect_error("taken for Brotli", opened({}));
+  expect_error("x: no PyTorch file: it is empty", opened({}));
   expect_error("expected a zip archive inside", opened(encode(Codec::kXz, 6, from_text("no zip"))));
   expect_error("expected a stride of 1 to 255", opened(testing::joined(from_text("BSHF"), ByteVector(9))));
 }
