@@ -6,6 +6,7 @@
 #include "formats/check.h"
 #include "graph/cpu/gemm.h"
 #include "graph/cpu/kernels.h"
+#include "graph/node_view.h"
 
 namespace sixteen::cpu {
 
@@ -32,9 +33,9 @@ void* CpuExecutor::data(ValueId id) {
 }
 
 // A node's operands as kernels want them: pointers, shapes, and which outputs are added to.
-struct CpuExecutor::Call {
+struct CpuExecutor::Call : NodeView {
+  Call(CpuExecutor& executor, const Node& node) : NodeView{executor.graph_, node}, e(executor) {}
   CpuExecutor& e;
-  const Node& n;
 
   template <class T>
   T* in(int i) const {
@@ -44,13 +45,6 @@ struct CpuExecutor::Call {
   T* out(int i) const {
     return static_cast<T*>(e.data(n.out[i]));
   }
-  const Shape& in_shape(int i) const { return e.graph_.value(n.in[i]).shape; }
-  const Shape& out_shape(int i) const { return e.graph_.value(n.out[i]).shape; }
-  bool adds(int i) const {
-    return n.attrs.adds(i) || e.graph_.value(e.graph_.base_of(n.out[i])).kind == ValueKind::kState;
-  }
-  int64_t rows(int i) const { return in_shape(i).rows(); }
-  int64_t dim(int i) const { return in_shape(i).last(); }
 };
 
 namespace {
@@ -88,7 +82,7 @@ AttentionDims attention_dims(const Call& c, const Attrs& a) {
 
 template <class T>
 void CpuExecutor::run_node(const Node& node) {
-  const Call c{*this, node};
+  const Call c(*this, node);
   const Attrs& a = node.attrs;
   ThreadPool& pool = *pool_;
   const T alpha = static_cast<T>(a.alpha), beta = static_cast<T>(a.beta), eps = static_cast<T>(a.eps);

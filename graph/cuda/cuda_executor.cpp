@@ -1,6 +1,8 @@
 // From nodes to kernels: one switch over the closed list, without default; and when a run is a replay.
 #include "graph/cuda/cuda_executor.h"
 
+#include "graph/node_view.h"
+
 namespace sixteen::cuda {
 namespace {
 
@@ -111,9 +113,9 @@ void CudaExecutor::run_nodes() {
 }
 
 // A node's operands as kernels want them.
-struct CudaExecutor::Call {
+struct CudaExecutor::Call : NodeView {
+  Call(CudaExecutor& executor, const Node& node) : NodeView{executor.graph_, node}, e(executor) {}
   CudaExecutor& e;
-  const Node& n;
 
   DType in_type(int i) const { return e.graph_.value(n.in[i]).dtype; }
   DType out_type(int i) const { return e.graph_.value(n.out[i]).dtype; }
@@ -125,13 +127,6 @@ struct CudaExecutor::Call {
   T* out(int i) const {
     return typed<T>(n.out[i]);
   }
-  const Shape& in_shape(int i) const { return e.graph_.value(n.in[i]).shape; }
-  const Shape& out_shape(int i) const { return e.graph_.value(n.out[i]).shape; }
-  bool adds(int i) const {
-    return n.attrs.adds(i) || e.graph_.value(e.graph_.base_of(n.out[i])).kind == ValueKind::kState;
-  }
-  int64_t rows(int i) const { return in_shape(i).rows(); }
-  int64_t dim(int i) const { return in_shape(i).last(); }
   int64_t count(int i) const { return in_shape(i).numel(); }
 
  private:
@@ -257,7 +252,7 @@ void CudaExecutor::run_node(const Node& node) {
 
 template <class T>
 void CudaExecutor::run_typed(const Node& node) {
-  const Call c{*this, node};
+  const Call c(*this, node);
   const Attrs& a = node.attrs;
   Launch& l = launch_;
   const float alpha = static_cast<float>(a.alpha), beta = static_cast<float>(a.beta), eps = static_cast<float>(a.eps);
