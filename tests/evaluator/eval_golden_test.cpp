@@ -111,15 +111,7 @@ EvalConfig training_config(const GoldenEval& golden, const std::string& name) {
   config.hash = {.buckets = t.value("hash_rows", 0), .multiplier = 2039, .before_norm = before, .own_previous = before};
   config.hash_lr_mult = t.value("hash_lr_mult", 1.0);
   if (c.contains("tapin") && !c.at("tapin").is_null()) {
-    const nlohmann::json& tap_in = c.at("tapin");
-    config.tap_in = {.enabled = true,
-                     .min_match = tap_in.at("min_match"),
-                     .max_match = tap_in.at("max_match"),
-                     .top_k = tap_in.at("top_k"),
-                     .within_weight = tap_in.at("within_w"),
-                     .cross_weight = tap_in.at("cross_w"),
-                     .cross = tap_in.at("cross"),
-                     .entropy_min = tap_in.at("entropy_min")};
+    config.tap_in = testing::golden_tap_in(c.at("tapin"));
   }
   return config;
 }

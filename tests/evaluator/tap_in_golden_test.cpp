@@ -19,15 +19,8 @@ TEST_P(TapInGolden, HintsGateWeightsAndLosses) {
   REQUIRE_SHARED("oracle/eval/eval.json");
   const GoldenEval golden("1555");
   const std::string name = GetParam();
-  const nlohmann::json &c = golden.json.at("cases").at(name), &t = c.at("tapin");
-  const TapInConfig config{.enabled = true,
-                           .min_match = t.at("min_match"),
-                           .max_match = t.at("max_match"),
-                           .top_k = t.at("top_k"),
-                           .within_weight = t.at("within_w"),
-                           .cross_weight = t.at("cross_w"),
-                           .cross = t.at("cross"),
-                           .entropy_min = t.at("entropy_min")};
+  const nlohmann::json& c = golden.json.at("cases").at(name);
+  const TapInConfig config = testing::golden_tap_in(c.at("tapin"));
   const TapInMatcher matcher(golden.tokens, golden.json.at("stream").at("bos_id"), config);
   TapIn tap_in(golden.tokens, golden.json.at("stream").at("bos_id"), config);
   std::vector<int32_t> fires, kept;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "evaluator/tap_in.h"
 #include "formats/file.h"
 #include "formats/safetensors.h"
 #include "formats/shard.h"
@@ -59,6 +60,18 @@ inline std::vector<float> floats_of(const TensorView& tensor) {
   std::vector<float> values(static_cast<size_t>(tensor.numel()));
   copy_as_float(tensor, values);
   return values;
+}
+
+// Tap-In's settings as eval.json names them.
+inline TapInConfig golden_tap_in(const nlohmann::json& tap_in) {
+  return {.enabled = true,
+          .min_match = tap_in.at("min_match"),
+          .max_match = tap_in.at("max_match"),
+          .top_k = tap_in.at("top_k"),
+          .within_weight = tap_in.at("within_w"),
+          .cross_weight = tap_in.at("cross_w"),
+          .cross = tap_in.at("cross"),
+          .entropy_min = tap_in.at("entropy_min")};
 }
 
 }  // namespace sixteen::testing
