@@ -10,6 +10,7 @@ namespace sixteen {
 void add_score_command(CLI::App& app);
 void add_text_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
+void add_verify_command(CLI::App& app);
 void add_eval_bench_command(CLI::App& app);
 
 }  // namespace sixteen

@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
                              sixteen::add_score_command(app);
                              sixteen::add_text_command(app);
                              sixteen::add_generate_command(app);
+                             sixteen::add_verify_command(app);
                              sixteen::add_eval_bench_command(app);
                            });
 }
