@@ -12,7 +12,7 @@
 namespace sixteen::cuda {
 namespace {
 
-constexpr int kStages = 4, kWarpgroups = 2, kThreads = kWarpgroups * 128;
+constexpr int kStages = 5, kWarpgroups = 2, kThreads = kWarpgroups * 128;
 
 struct Forward {
   bf16* y;
@@ -72,6 +72,14 @@ __device__ inline void fetch_tile(const Place& place, Shared* s, const Maps& map
                  place.window);
 }
 
+__device__ inline void fetch_first(const Forward& p, const Place& place, Shared* s, const Maps& maps, int tiles) {
+  const uint32_t full = shared_address(&s->q_full);
+  barrier_expect(full, kWarpgroups * kTileBytes);
+  for (int w = 0; w < kWarpgroups; ++w)
+    copy_head_tile(shared_address(s->q[w]), maps.q, full, place.head(p, w), place.row(p, w), place.window);
+  for (int tile = 0; tile < min(kStages - 1, tiles); ++tile) fetch_tile(place, s, maps, tile);
+}
+
 // A warp's 16 rows go out through its own rows of the query tile, 16 bytes at a time.
 __device__ inline void write_rows(const Forward& p, float (&o)[32], const OnlineSoftmax& softmax, uint32_t tile,
                                   int warp_row, int lane, int64_t window, int64_t head, int row0) {
@@ -107,30 +115,30 @@ __device__ inline void attend(const Forward& p, const Place& place, Shared* s, c
   const int tiles = place.tiles(p, warpgroup), all_tiles = place.tiles(p, kWarpgroups - 1);
   const int row0 = place.row(p, warpgroup), head = place.head(p, warpgroup);
   const int query0 = p.seq - p.query_rows + row0 + warp_row;
-  const uint32_t q_tile = shared_address(s->q[warpgroup]), k_tiles = shared_address(s->k),
-                 v_tiles = shared_address(s->v);
+  const uint32_t q_tile = shared_address(s->q[warpgroup]);
+  const uint64_t k_tiles = tile_descriptor(shared_address(s->k)), v_tiles = tile_descriptor(shared_address(s->v));
   uint32_t q[4][4], exponentials[4][4];
   float o[32], scores[32], factor[2];
   OnlineSoftmax softmax;
-  auto free_tile = [&](int tile) {
-    if (lane == 0) barrier_arrive(shared_address(&s->empty[tile % kStages]));
+  int stage = 0, parity = 0, before = 0,
+      parity_before = 0;  // of a tile and of the tile before: tile % kStages, tile / kStages % 2
+  auto free_before = [&] {
+    if (lane == 0) barrier_arrive(shared_address(&s->empty[before]));
   };
-  auto start_values = [&](int tile) {
-    barrier_wait(shared_address(&s->v_full[tile % kStages]), tile / kStages & 1);
-    start_nn(o, exponentials, v_tiles + tile % kStages * kTileBytes, tile > 0);
+  auto next_tile = [&] {
+    before = stage, parity_before = parity;
+    if (++stage == kStages) stage = 0, parity ^= 1;
+  };
+  auto start_values_before = [&](bool add) {
+    barrier_wait(shared_address(&s->v_full[before]), parity_before);
+    start_nn(o, exponentials, v_tiles + before * kNextTile, add);
     wgmma_commit();
   };
   auto mask = [&](int tile) {
     if (tile * kTile + kTile - 1 > query0) mask_later_keys(scores, tile * kTile, query0, lane);
   };
 
-  if (threadIdx.x == 0) {
-    barrier_expect(shared_address(&s->q_full), kWarpgroups * kTileBytes);
-    for (int w = 0; w < kWarpgroups; ++w)
-      copy_head_tile(shared_address(s->q[w]), maps.q, shared_address(&s->q_full), place.head(p, w), place.row(p, w),
-                     place.window);
-    for (int tile = 0; tile < min(kStages - 1, all_tiles); ++tile) fetch_tile(place, s, maps, tile);
-  }
+  if (threadIdx.x == 0) fetch_first(p, place, s, maps, all_tiles);
   __syncwarp();
   barrier_wait(shared_address(&s->q_full), 0);
   load_operand(q_tile, warp_row, lane, q);
@@ -142,29 +150,31 @@ __device__ inline void attend(const Forward& p, const Place& place, Shared* s, c
   mask(0);
   softmax.step(scores, p.scale_log2, factor);
   pack_operand(scores, exponentials);
-  for (int tile = 1; tile < tiles; ++tile) {
-    barrier_wait(shared_address(&s->k_full[tile % kStages]), tile / kStages & 1);
+  next_tile();
+  for (int tile = 1; tile < tiles; ++tile, next_tile()) {
+    barrier_wait(shared_address(&s->k_full[stage]), parity);
     wgmma_fence();
-    start_nt(scores, q, k_tiles + tile % kStages * kTileBytes);
+    start_nt(scores, q, k_tiles + stage * kNextTile);
     wgmma_commit();
-    start_values(tile - 1);
-    wgmma_wait<1>();
+    start_values_before(tile > 1);
+    wgmma_wait<1>(scores);
     mask(tile);
     const bool moved = softmax.step(scores, p.scale_log2, factor);
-    wgmma_wait<0>();
-    free_tile(tile - 1);
+    // Stands here so that the compiler cannot lift the wait over the softmax, as it does within a block of instructions.
     if (threadIdx.x == 0 && tile + kStages - 2 < all_tiles) fetch_tile(place, s, maps, tile + kStages - 2);
     __syncwarp();
+    wgmma_wait<0>(scores);
+    free_before();
     if (moved) rescale(o, factor);
     pack_operand(scores, exponentials);
   }
   wgmma_fence();
-  start_values(tiles - 1);
+  start_values_before(tiles > 1);
   softmax.finish();
   wgmma_wait<0>();
-  for (int tile = tiles; tile < all_tiles; ++tile) {  // only the other warpgroup's
-    barrier_wait(shared_address(&s->k_full[tile % kStages]), tile / kStages & 1);
-    free_tile(tile - 1);
+  for (int tile = tiles; tile < all_tiles; ++tile, next_tile()) {  // only the other warpgroup's
+    barrier_wait(shared_address(&s->k_full[stage]), parity);
+    free_before();
   }
   write_rows(p, o, softmax, q_tile, warp_row, lane, place.window, head, row0);
 }

@@ -62,7 +62,8 @@ __device__ inline void step(WarpState& w, const bf16* keys, const bf16* values, 
         }
       }
       const float next = fmaxf(w.highest[m][half], quad_max(most)), shift = next * scale_log2;
-      const float keep = exp2_fast(w.highest[m][half] * scale_log2 - shift);
+      // Exactly 1 when the maximum stays: contracted to an fma, a difference of two products would not be.
+      const float keep = exp2_fast((w.highest[m][half] - next) * scale_log2);
       w.highest[m][half] = next;
       float sum = 0;
 #pragma unroll

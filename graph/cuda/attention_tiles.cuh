@@ -29,6 +29,16 @@ __device__ inline float exp2_fast(float x) {
   return y;
 }
 
+// 2^x without the special-function unit, to 1e-4 (bf16 rounds at 4e-3): 2^n of the nearest integer through the exponent's bits, the
+// rest by a polynomial with p(0) = 1. Below -126.5 it is 0, so a masked score gives exactly 0. x is under 128.
+__device__ inline float exp2_polynomial(float x) {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves n in the low bits
+  x = fmaxf(x, -127.0f);
+  const float shifted = x + kRound, r = x - (shifted - kRound);
+  const float p = fmaf(fmaf(fmaf(0.05500893f, r, 0.24221095f), r, 0.6932829f), r, 1.0f);
+  return __int_as_float(__float_as_int(p) + (__float_as_int(shifted) << 23));
+}
+
 // Two floats as bf16, the first in the low half.
 __device__ inline uint32_t pack_bf16(float low, float high) {
   uint32_t packed;
@@ -67,39 +77,60 @@ __device__ inline void load_operand(uint32_t tile, int row, int lane, uint32_t (
 // itself, so its bits do not depend on its neighbours; a key that is masked adds exactly nothing.
 struct OnlineSoftmax {
   static constexpr float kSlack = 8.0f;
+  static constexpr int kPolynomial = 0;  // of four blocks of columns, those whose exponentials are made so
   float top[2] = {-INFINITY, -INFINITY};
   float sum[2] = {0.0f, 0.0f};
 
   // Scores become exponentials; what was summed before is to be multiplied by factor, if this returns true (warp-uniform).
   __device__ bool step(float (&s)[32], float scale_log2, float (&factor)[2]) {
-    bool moved = false;
+    float most[2];
+#pragma unroll
+    for (int r = 0; r < 2; ++r) most[r] = scale_log2 * largest(s, r);
+    const bool moved = __any_sync(0xffffffffu, most[0] > top[0] + kSlack || most[1] > top[1] + kSlack);
+    if (moved) move(most, factor);
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      float most = fmaxf(s[2 * r], s[2 * r + 1]);
-#pragma unroll
-      for (int j = 1; j < 8; ++j) most = fmaxf(most, fmaxf(s[4 * j + 2 * r], s[4 * j + 2 * r + 1]));
-      most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
-      most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2)) * scale_log2;
-      factor[r] = 1.0f;
-      if (most > top[r] + kSlack) {
-        factor[r] = exp2_fast(top[r] - most);
-        top[r] = most;
-        sum[r] *= factor[r];
-        moved = true;
-      }
       float part = 0.0f;
 #pragma unroll
       for (int j = 0; j < 8; ++j) {
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
           float& x = s[4 * j + 2 * r + e];
-          x = exp2_fast(fmaf(x, scale_log2, -top[r]));
+          x = fmaf(x, scale_log2, -top[r]);
+          x = j % 4 < kPolynomial ? exp2_polynomial(x) : exp2_fast(x);
           part += x;
         }
       }
       sum[r] += part;
     }
-    return __any_sync(0xffffffffu, moved);
+    return moved;
+  }
+
+  // Of this lane's part of a row.
+  __device__ static float largest(const float (&s)[32], int r) {
+    float most[8];
+#pragma unroll
+    for (int j = 0; j < 8; ++j) most[j] = fmaxf(s[4 * j + 2 * r], s[4 * j + 2 * r + 1]);
+#pragma unroll
+    for (int half = 4; half > 0; half /= 2) {
+#pragma unroll
+      for (int j = 0; j < half; ++j) most[j] = fmaxf(most[j], most[j + half]);
+    }
+    return most[0];
+  }
+
+  __device__ void move(float (&most)[2], float (&factor)[2]) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      most[r] = fmaxf(most[r], __shfl_xor_sync(0xffffffffu, most[r], 1));
+      most[r] = fmaxf(most[r], __shfl_xor_sync(0xffffffffu, most[r], 2));
+      factor[r] = 1.0f;
+      if (most[r] > top[r] + kSlack) {
+        factor[r] = exp2_fast(top[r] - most[r]);
+        top[r] = most[r];
+        sum[r] *= factor[r];
+      }
+    }
   }
 
   // The four lanes of a row add up their parts.

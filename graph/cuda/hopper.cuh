@@ -52,20 +52,15 @@ __device__ inline uint32_t peer_address(uint32_t address, int rank) {
   asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(mapped) : "r"(address), "r"(rank));
   return mapped;
 }
-__device__ inline void peer_store(uint32_t address, float a, float b, float c, float d) {
-  asm volatile("st.shared::cluster.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address), "f"(a), "f"(b), "f"(c), "f"(d)
-               : "memory");
+// 16 bytes into the peer's memory, which completes on a barrier there that expects its bytes.
+__device__ inline void peer_store(uint32_t address, float a, float b, float c, float d, uint32_t barrier) {
+  asm volatile(
+      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(address),
+      "f"(a), "f"(b), "f"(c), "f"(d), "r"(barrier)
+      : "memory");
 }
 __device__ inline void peer_arrive(uint32_t barrier) {
-  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-__device__ inline void barrier_wait_cluster(uint32_t barrier, int parity) {
-  asm volatile(
-      "{\n.reg .pred done;\nagain:\n"
-      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
-      "@done bra over;\nbra again;\nover:\n}" ::"r"(barrier),
-      "r"(parity)
-      : "memory");
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 __device__ inline void cluster_sync() {
   asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
@@ -128,6 +123,13 @@ __device__ inline void wgmma_wait() {
       "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), \
       "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
 
+// The same, and what makes x must come before it (without this the compiler moves arithmetic past the wait, where it hides
+// nothing) and what uses x after it.
+template <int kPending>
+__device__ inline void wgmma_wait(float (&x)[32]) {
+  asm volatile("wgmma.wait_group.sync.aligned %32;" : SIXTEEN_ACCUMULATOR_OPERANDS(x) : "n"(kPending) : "memory");
+}
+
 // d [64, 64] = (add ? d : 0) + a b, 16 of the inner dimension. kTransposed: that operand's rows are the inner dimension.
 template <bool kTransposedB>
 __device__ inline void wgmma(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool add) {
@@ -147,29 +149,29 @@ __device__ inline void wgmma(float (&d)[32], uint64_t a, uint64_t b, bool add) {
       : "l"(a), "l"(b), "r"(int(add)), "n"(int(kTransposedA)), "n"(int(kTransposedB)));
 }
 
-// d [64, 64] = a tile^T with a in registers: a column for every row of the tile. Starts only; commit and wait are the caller's.
-__device__ inline void start_nt(float (&d)[32], const uint32_t (&a)[4][4], uint32_t tile) {
-  const uint64_t b = tile_descriptor(tile);
+// Products of whole tiles, given by their descriptors (plus kNextTile for each tile further). They only start; commit and wait are
+// the caller's.
+constexpr uint64_t kNextTile = kTileBytes / 16, kNextColumns = 32 / 16, kNextRows = 2048 / 16;
+
+// d [64, 64] = a tile^T with a in registers: a column for every row of the tile.
+__device__ inline void start_nt(float (&d)[32], const uint32_t (&a)[4][4], uint64_t tile) {
 #pragma unroll
-  for (int k = 0; k < 4; ++k) wgmma<false>(d, a[k], b + k * (32 / 16), k > 0);
+  for (int k = 0; k < 4; ++k) wgmma<false>(d, a[k], tile + k * kNextColumns, k > 0);
 }
 // The same with a as a tile.
-__device__ inline void start_nt(float (&d)[32], uint32_t a_tile, uint32_t tile) {
-  const uint64_t a = tile_descriptor(a_tile), b = tile_descriptor(tile);
+__device__ inline void start_nt(float (&d)[32], uint64_t a_tile, uint64_t tile) {
 #pragma unroll
-  for (int k = 0; k < 4; ++k) wgmma<false, false>(d, a + k * (32 / 16), b + k * (32 / 16), k > 0);
+  for (int k = 0; k < 4; ++k) wgmma<false, false>(d, a_tile + k * kNextColumns, tile + k * kNextColumns, k > 0);
 }
 // d [64, 64] += (or, without add, =) a tile.
-__device__ inline void start_nn(float (&d)[32], const uint32_t (&a)[4][4], uint32_t tile, bool add) {
-  const uint64_t b = tile_descriptor(tile);
+__device__ inline void start_nn(float (&d)[32], const uint32_t (&a)[4][4], uint64_t tile, bool add) {
 #pragma unroll
-  for (int k = 0; k < 4; ++k) wgmma<true>(d, a[k], b + k * (2048 / 16), add || k > 0);
+  for (int k = 0; k < 4; ++k) wgmma<true>(d, a[k], tile + k * kNextRows, add || k > 0);
 }
 // d [64, 64] += (or =) a_tile^T tile.
-__device__ inline void start_tn(float (&d)[32], uint32_t a_tile, uint32_t tile, bool add) {
-  const uint64_t a = tile_descriptor(a_tile), b = tile_descriptor(tile);
+__device__ inline void start_tn(float (&d)[32], uint64_t a_tile, uint64_t tile, bool add) {
 #pragma unroll
-  for (int k = 0; k < 4; ++k) wgmma<true, true>(d, a + k * (2048 / 16), b + k * (2048 / 16), add || k > 0);
+  for (int k = 0; k < 4; ++k) wgmma<true, true>(d, a_tile + k * kNextRows, tile + k * kNextRows, add || k > 0);
 }
 
 #endif
