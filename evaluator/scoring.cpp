@@ -3,10 +3,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <sstream>
-
-#include "evaluator/ttt.h"
 
 namespace sixteen {
 namespace {
@@ -16,17 +13,6 @@ std::string text(const Parts&... parts) {
   std::ostringstream line;
   (line << ... << parts);
   return line.str();
-}
-
-std::vector<Window> windows_of(const ScoreMethod& method, int64_t targets) {
-  const EvalConfig& c = method.config;
-  if (method.scoring == Scoring::kPlain) return plain_windows(targets, c.window, c.drop_tail);
-  if (method.scoring == Scoring::kSliding) return sliding_windows(targets, c.window, c.stride, c.drop_tail, c.edge);
-  std::vector<Window> windows;
-  for (const Chunk& chunk : ttt_chunks(targets, c.window, c.stride, c.ttt.chunk, c.drop_tail, c.edge)) {
-    windows.insert(windows.end(), chunk.windows.begin(), chunk.windows.end());
-  }
-  return windows;
 }
 
 const char* fake_quant_name(FakeQuantConfig::Scope scope) {
@@ -49,37 +35,25 @@ std::string tap_in_text(const TapInConfig& t) {
 
 ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<const uint16_t> tokens, const ByteTables& tables,
                          int32_t bos, bool keep_nll, const Console& console) {
-  const EvalConfig& c = method.config;
   const int64_t targets = static_cast<int64_t>(tokens.size()) - 1;
+  ScoreRun run(method, session, tokens, tables, bos);
   ScoreOutcome outcome;
-  outcome.windows = windows_of(method, targets);
-  outcome.dropped = c.drop_tail ? targets % c.window : 0;
+  for (const Chunk& chunk : run.chunks()) outcome.windows.insert(outcome.windows.end(), chunk.windows.begin(), chunk.windows.end());
+  outcome.dropped = method.config.drop_tail ? targets % method.config.window : 0;
   outcome.coverage = coverage(outcome.windows, targets - outcome.dropped);
-  if (method.hash) session->enable_hash(c.hash);
-  std::optional<TapIn> tap_in;
-  LogitsToNll mixture;
-  if (c.tap_in.enabled) mixture = std::ref(tap_in.emplace(tokens, bos, c.tap_in));
-  std::vector<float>* nll = keep_nll ? &outcome.nll : nullptr;
-  if (method.scoring == Scoring::kTraining) {
-    Progress progress(console, "scoring and training", static_cast<uint64_t>(targets - outcome.dropped + outcome.coverage.repeated), "targets");
-    const auto show = [&](int64_t done, double bpb) { progress.update(static_cast<uint64_t>(done), "bpb " + std::to_string(bpb).substr(0, 6)); };
-    const TttResult result = score_with_training(session, tokens, tables, c, nll, show, mixture);
-    progress.finish();
-    outcome.sum = result.sum;
-    outcome.ttt_steps = static_cast<int64_t>(result.steps.size());
-    outcome.seconds = progress.seconds();
-  } else {
-    Progress progress(console, "scoring", outcome.windows.size(), "windows");
-    const auto show = [&](int64_t done) {
-      progress.update(static_cast<uint64_t>(done));
-      stop_if_interrupted();
-    };
-    const ScoreOptions options{.batch = c.batch, .logits_bf16 = c.logits_bf16, .looping = true, .mixture = mixture};
-    outcome.sum = score_windows(session, tokens, outcome.windows, &tables, options, nll, show);
-    progress.finish();
-    outcome.seconds = progress.seconds();
+  Progress progress(console, method.scoring == Scoring::kTraining ? "scoring and training" : "scoring", outcome.windows.size(), "windows");
+  uint64_t windows = 0;
+  std::string note;
+  for (int64_t chunk = 0; chunk < static_cast<int64_t>(run.chunks().size()); ++chunk) {
+    const auto show = [&](int64_t done) { progress.update(windows + static_cast<uint64_t>(done), note); };
+    outcome.sum.add(run.score(chunk, keep_nll ? &outcome.nll : nullptr, show));
+    windows += run.chunks()[chunk].windows.size();
+    note = "bpb " + std::to_string(outcome.sum.bpb()).substr(0, 6);
+    outcome.ttt_steps += static_cast<int64_t>(run.train(chunk).size());
   }
-  if (tap_in) outcome.tap_in = tap_in->counts();
+  progress.finish();
+  outcome.seconds = progress.seconds();
+  if (run.tap_in() != nullptr) outcome.tap_in = run.tap_in()->counts();
   return outcome;
 }
 

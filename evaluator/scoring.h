@@ -8,20 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "evaluator/eval_config.h"
-#include "evaluator/tap_in.h"
+#include "evaluator/score_run.h"
 #include "formats/tokenizer.h"
 #include "model/console.h"
-#include "model/score.h"
-#include "model/session.h"
 
 namespace sixteen {
-
-struct ScoreMethod {
-  Scoring scoring = Scoring::kPlain;
-  bool hash = false;  // evaluation-time hash embedding; needs kTraining
-  EvalConfig config;  // validated
-};
 
 struct ScoreOutcome {
   ScoreSum sum;

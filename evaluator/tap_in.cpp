@@ -1,4 +1,4 @@
-// See tap_in.h. Positions of every token are indexed once for the stream. The matches of a position are those of the one
+// See tap_in.h. Positions of every token are indexed as far as windows have come. The matches of a position are those of the one
 // before, one token longer, and new ones of length 1: nothing is compared twice but at a window's first scored position.
 //
 // A match may reach back to the second token of its region and to the second input of the window, no farther (the record's
@@ -25,20 +25,22 @@ double tap_in_weight(const TapInHint& hint, const TapInConfig& config) {
 }
 
 TapInMatcher::TapInMatcher(std::span<const uint16_t> tokens, int32_t bos, const TapInConfig& config)
-    : tokens_(tokens), bos_(bos), config_(config), places_(tokens.size()) {
+    : tokens_(tokens), bos_(bos), config_(config) {
   CHECK(!tokens.empty() && tokens.size() <= UINT32_MAX && bos <= UINT16_MAX);
-  const size_t largest = std::max<size_t>(*std::max_element(tokens.begin(), tokens.end()), std::max(bos, 0));
-  begin_.resize(largest + 2);
-  for (const uint16_t token : tokens) ++begin_[size_t{token} + 1];
-  for (size_t i = 1; i < begin_.size(); ++i) begin_[i] += begin_[i - 1];
-  std::vector<size_t> next(begin_.begin(), begin_.end() - 1);
-  for (size_t i = 0; i < tokens.size(); ++i) places_[next[tokens[i]]++] = static_cast<uint32_t>(i);
+}
+
+void TapInMatcher::read_until(int64_t end) const {
+  for (; read_end_ < end; ++read_end_) {
+    const uint16_t token = tokens_[read_end_];
+    if (token >= places_.size()) places_.resize(size_t{token} + 1);
+    places_[token].push_back(static_cast<uint32_t>(read_end_));
+  }
 }
 
 std::span<const uint32_t> TapInMatcher::places(uint16_t token, int64_t begin, int64_t end) const {
-  const auto from = places_.begin() + static_cast<int64_t>(begin_[token]),
-             to = places_.begin() + static_cast<int64_t>(begin_[size_t{token} + 1]);
-  const auto first = std::lower_bound(from, to, begin), last = std::lower_bound(first, to, end);
+  if (token >= places_.size()) return {};
+  const std::vector<uint32_t>& all = places_[token];
+  const auto first = std::lower_bound(all.begin(), all.end(), begin), last = std::lower_bound(first, all.end(), end);
   return {first, last};
 }
 
@@ -76,10 +78,11 @@ void TapInMatcher::extend(int64_t begin, int64_t end, int64_t current, int64_t p
 
 std::vector<TapInHint> TapInMatcher::match(const Window& window) const {
   const int64_t from = window.length - window.tail();
+  read_until(window.start + from + window.scored);
   const int64_t document = config_.cross ? document_start(window.start) : -1;
   std::vector<TapInHint> hints;
   std::vector<Match> within, cross;
-  std::vector<int32_t> votes(begin_.size());
+  std::vector<int32_t> votes(places_.size());
   for (int64_t t = from; t < from + window.scored; ++t) {
     const int64_t current = window.start + t;
     TapInHint hint{.position = t};

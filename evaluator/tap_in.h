@@ -57,12 +57,15 @@ class TapInMatcher {
   TapInMatcher(std::span<const uint16_t> tokens, int32_t bos, const TapInConfig& config);
   // Hints of the window's scored positions, ascending. A pure function of the tokens up to each position.
   std::vector<TapInHint> match(const Window& window) const;
+  // Tokens that were looked at so far: those from the stream's start to the last scored position of a window.
+  int64_t read_end() const { return read_end_; }
 
  private:
   struct Match {
     int64_t place, length;
   };
   std::span<const uint32_t> places(uint16_t token, int64_t begin, int64_t end) const;  // in [begin, end), ascending
+  void read_until(int64_t end) const;
   int64_t length_at(int64_t place, int64_t current, int64_t longest) const;
   void extend(int64_t begin, int64_t end, int64_t current, int64_t position, bool first, std::vector<Match>* matches) const;
   int64_t document_start(int64_t start) const;  // of the document that `start` lies in; -1: none has begun
@@ -70,8 +73,8 @@ class TapInMatcher {
   std::span<const uint16_t> tokens_;
   int32_t bos_;
   TapInConfig config_;
-  std::vector<uint32_t> places_;  // positions in the stream, by token
-  std::vector<size_t> begin_;     // where a token's positions begin; one more than there are ids
+  mutable std::vector<std::vector<uint32_t>> places_;  // by token: its positions before read_end_; grows as windows come
+  mutable int64_t read_end_ = 0;
 };
 
 // One position's distribution, mixed with a hint or not.
@@ -104,6 +107,7 @@ class TapIn {
       : tokens_(tokens), config_(config), matcher_(tokens, bos, config) {}
   void operator()(const Window& window, std::span<const float> logits, std::span<float> nll);
   const TapInCounts& counts() const { return counts_; }
+  int64_t read_end() const { return matcher_.read_end(); }
 
  private:
   std::span<const uint16_t> tokens_;

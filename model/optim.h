@@ -71,6 +71,9 @@ class Sgd {
   Sgd(Session* session, const SgdConfig& config);
   ~Sgd();
   double step(double lr);    // returns the gradient norm before clipping
+  // Its state, device floats: flat in table layout, and of the hash table (empty without one).
+  Buffer momentum() const;
+  Buffer hash_momentum() const;
 
  private:
   struct Impl;

@@ -39,7 +39,7 @@ struct Sgd::Impl {
     Device& device = session->device();
     std::vector<std::pair<std::string, Buffer>> bindings = {{"grads", session->grads()},
                                                             {"weights", session->weights()},
-                                                            {"buffer", device.allocate(flat * sizeof(float))}};
+                                                            {"buffer", momentum = device.allocate(flat * sizeof(float))}};
     Builder b;
     const ValueId scalars = b.input("scalars", {2});
     const ValueId lr = b.view(scalars, 0, {1}), hash_lr = b.view(scalars, 1, {1});
@@ -55,7 +55,7 @@ struct Sgd::Impl {
       parts.push_back({b.state("hash", shape), b.input("hash.grads", shape), b.state("hash.buffer", shape), hash_lr});
       bindings.emplace_back("hash", session->hash_table());
       bindings.emplace_back("hash.grads", session->hash_grads());
-      bindings.emplace_back("hash.buffer", device.allocate(shape.numel() * sizeof(float)));
+      bindings.emplace_back("hash.buffer", hash_momentum = device.allocate(shape.numel() * sizeof(float)));
     }
     ValueId sum = kNoValue;
     for (const Part& part : parts) {
@@ -73,12 +73,15 @@ struct Sgd::Impl {
     program = std::make_unique<StepProgram>(&device, b.finish(), norm, bindings);
   }
 
+  Buffer momentum, hash_momentum;
   std::unique_ptr<StepProgram> program;
   double hash_lr_mult = 1;
 };
 
 Sgd::Sgd(Session* session, const SgdConfig& config) : impl_(std::make_unique<Impl>(session, config)) {}
 Sgd::~Sgd() = default;
+Buffer Sgd::momentum() const { return impl_->momentum; }
+Buffer Sgd::hash_momentum() const { return impl_->hash_momentum; }
 double Sgd::step(double lr) { return impl_->program->run({lr, lr * impl_->hash_lr_mult}); }
 
 }  // namespace sixteen

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "evaluator/ttt.h"
+#include "evaluator/score_run.h"
 #include "model/score.h"
 #include "model/windows.h"
 #include "tests/support/golden_eval.h"
@@ -144,14 +144,17 @@ TEST_P(TttGolden, LossesStepsAndFinalWeights) {
   const nlohmann::json& c = golden.json.at("cases").at(name);
   const EvalConfig config = training_config(golden, name);
   const auto session = golden.session();
-  if (config.hash.buckets > 0) session->enable_hash(config.hash);
-  LogitsToNll mixture;
-  if (config.tap_in.enabled) mixture = TapIn(golden.tokens, 1, config.tap_in);
+  ScoreRun run({Scoring::kTraining, config.hash.buckets > 0, config}, session.get(), golden.tokens, golden.tables, 1);
+  ScoreSum sum;
   std::vector<float> nll;
-  const TttResult result = score_with_training(session.get(), golden.tokens, golden.tables, config, &nll, nullptr, mixture);
-  check_sum(golden, name, result.sum);
+  std::vector<TttStep> steps;
+  for (int64_t chunk = 0; chunk < static_cast<int64_t>(run.chunks().size()); ++chunk) {
+    sum.add(run.score(chunk, &nll));
+    for (const TttStep& step : run.train(chunk)) steps.push_back(step);
+  }
+  check_sum(golden, name, sum);
   check_nll(golden, name, nll);
-  check_steps(golden, name, result.steps);
+  check_steps(golden, name, steps);
 
   ParamStore trained(golden.table);
   session->get_weights(&trained);

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "evaluator/ttt.h"
+#include "evaluator/scoring.h"
 #include "model/score.h"
 #include "model/windows.h"
 #include "tests/support/bytes.h"
@@ -18,6 +18,7 @@ using testing::tiny_store;
 using testing::tiny_tokens;
 
 constexpr int64_t kVocab = 96, kWindow = 32, kStride = 8;
+constexpr Console kQuiet{.json = false, .quiet = true};
 
 // Byte counts that differ by token, with a boundary.
 ByteTables tiny_tables() {
@@ -57,24 +58,13 @@ Scored score(const Way& way, int64_t batch, int threads, const std::vector<uint1
   const ParamStore store = tiny_store(tiny_config());
   Session session(std::shared_ptr<Device>(make_device("cpu", threads)), tiny_config(), store.table);
   session.set_weights(store);
-  const EvalConfig config = eval_config(batch);
-  const int64_t targets = static_cast<int64_t>(tokens.size()) - 1;
-  Scored result;
-  LogitsToNll mixture;
-  if (way.tap_in) mixture = TapIn(tokens, 1, {.enabled = true, .top_k = 20, .within_weight = 0.1});
-  if (way.scoring == Scoring::kTraining) {
-    session.enable_hash({.buckets = 64, .multiplier = 2039});
-    result.sum = score_with_training(&session, tokens, tiny_tables(), config, &result.nll, nullptr, mixture).sum;
-    ParamStore trained(store.table);
-    session.get_weights(&trained);
-    result.weights = trained.flat;
-  } else {
-    const std::vector<Window> windows = way.scoring == Scoring::kPlain ? plain_windows(targets, kWindow, false)
-                                                                       : sliding_windows(targets, kWindow, kStride, false);
-    const ByteTables tables = tiny_tables();
-    result.sum = score_windows(&session, tokens, windows, &tables, {.batch = batch, .mixture = mixture}, &result.nll, nullptr);
-  }
-  return result;
+  ScoreMethod method{way.scoring, way.scoring == Scoring::kTraining, eval_config(batch)};
+  method.config.hash = {.buckets = 64, .multiplier = 2039};
+  if (way.tap_in) method.config.tap_in = {.enabled = true, .top_k = 20, .within_weight = 0.1};
+  const ScoreOutcome outcome = run_scoring(method, &session, tokens, tiny_tables(), 1, true, kQuiet);
+  ParamStore weights(store.table);
+  session.get_weights(&weights);
+  return {outcome.sum, outcome.nll, weights.flat};
 }
 
 class Scores : public ::testing::TestWithParam<Way> {};
@@ -159,7 +149,7 @@ TEST(Ttt, FakeQuantisationReachesTheTrainingPassAlone) {
     session.set_weights(store);
     EvalConfig config = eval_config(0);
     if (fake) config.ttt.fake_quant.scope = FakeQuantConfig::Scope::kMatrices;
-    score_with_training(&session, tokens, tiny_tables(), config, &nll[fake], nullptr);
+    nll[fake] = run_scoring({Scoring::kTraining, false, config}, &session, tokens, tiny_tables(), 1, true, kQuiet).nll;
   }
   const auto first = std::mismatch(nll[0].begin(), nll[0].end(), nll[1].begin()).first - nll[0].begin();
   EXPECT_EQ(first, 96);
@@ -172,13 +162,13 @@ TEST(Ttt, TheHashTableHasALearningRateOfItsOwn) {
   for (const double mult : {1.0, 10.0, 0.0}) {
     Session session(std::shared_ptr<Device>(make_device("cpu", 2)), tiny_config(), store.table);
     session.set_weights(store);
-    session.enable_hash({.buckets = 64, .multiplier = 2039});
     EvalConfig config = eval_config(0);
     config.ttt.chunk = 160;  // two chunks: one round of training
     config.ttt.epochs = 1;
     config.ttt.batch_seqs = 32;
+    config.hash = {.buckets = 64, .multiplier = 2039};
     config.hash_lr_mult = mult;
-    score_with_training(&session, tokens, tiny_tables(), config, nullptr, nullptr);
+    run_scoring({Scoring::kTraining, true, config}, &session, tokens, tiny_tables(), 1, false, kQuiet);
     tables.emplace_back(64 * 32);
     session.device().download(tables.back().data(), session.hash_table().data(), session.hash_table().bytes());
   }
@@ -202,7 +192,7 @@ TEST(Ttt, HelpsOnTextThatRepeatsAndDivergesWithAMessage) {
   EvalConfig config = eval_config(0);
   config.ttt.lr = 1e30;
   testing::expect_error("[eval.ttt] lr",
-                        [&] { score_with_training(&session, tokens, tiny_tables(), config, nullptr, nullptr); });
+                        [&] { run_scoring({Scoring::kTraining, false, config}, &session, tokens, tiny_tables(), 1, false, kQuiet); });
 }
 
 }  // namespace
