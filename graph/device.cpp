@@ -8,11 +8,11 @@
 
 namespace sixteen {
 
-std::unique_ptr<Device> make_device(const std::string& name, int threads) {
-  if (name == "cpu") return cpu::make_cpu_device(threads);
+std::unique_ptr<Device> make_device(const std::string& name, int threads, std::shared_ptr<World> world) {
+  if (name == "cpu") return cpu::make_cpu_device(threads, std::move(world));
   if (name == "cuda") {
 #ifdef SIXTEEN_CUDA
-    return cuda::make_cuda_device();
+    return cuda::make_cuda_device(std::move(world));
 #else
     fail("--device cuda: this build has no CUDA backend; build with -DSIXTEEN_CUDA=ON, or use --device cpu");
 #endif

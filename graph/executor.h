@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "graph/communicator.h"
 #include "graph/graph.h"
 #include "graph/plan.h"
 
@@ -51,9 +52,14 @@ class Device {
   virtual void download(void* host, const void* device, size_t bytes) = 0;
   // The graph is copied in. `arena` must hold plan.arena_bytes.
   virtual std::unique_ptr<Executor> compile(const Graph& graph, const Plan& plan, Buffer arena) = 0;
+  // The other ranks' devices; this one alone where there are none.
+  virtual Communicator& ranks() = 0;
 };
 
-// "cpu" or "cuda". threads: 0 for all. Throws Error when this build or machine has no such device.
-std::unique_ptr<Device> make_device(const std::string& name, int threads = 0);
+class World;
+
+// "cpu" or "cuda". threads: 0 for all, shared with the other ranks of this host. With a world the device is this rank's.
+// Throws Error when this build or machine has no such device.
+std::unique_ptr<Device> make_device(const std::string& name, int threads = 0, std::shared_ptr<World> world = nullptr);
 
 }  // namespace sixteen

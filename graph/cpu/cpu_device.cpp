@@ -1,12 +1,15 @@
 // Host memory and the pool behind the CPU device.
 #include "graph/cpu/cpu_device.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
 #include "formats/error.h"
 #include "graph/cpu/cpu_executor.h"
 #include "graph/cpu/gemm.h"
+#include "graph/cpu/socket_communicator.h"
+#include "graph/world.h"
 
 namespace sixteen::cpu {
 namespace {
@@ -15,7 +18,8 @@ constexpr size_t kAlignment = 256;
 
 class CpuDevice : public Device {
  public:
-  explicit CpuDevice(int threads) : pool_(std::make_shared<ThreadPool>(threads)) {}
+  CpuDevice(int threads, std::shared_ptr<Communicator> ranks)
+      : pool_(std::make_shared<ThreadPool>(threads)), ranks_(std::move(ranks)) {}
 
   std::string name() const override {
     return std::string("cpu ") + isa_name() + " " + std::to_string(pool_->threads()) + " threads";
@@ -33,15 +37,27 @@ class CpuDevice : public Device {
   void download(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
 
   std::unique_ptr<Executor> compile(const Graph& graph, const Plan& plan, Buffer arena) override {
-    return std::make_unique<CpuExecutor>(pool_, graph, plan, std::move(arena));
+    return std::make_unique<CpuExecutor>(pool_, ranks_, graph, plan, std::move(arena));
   }
+
+  Communicator& ranks() override { return *ranks_; }
 
  private:
   std::shared_ptr<ThreadPool> pool_;
+  std::shared_ptr<Communicator> ranks_;
 };
+
+int share_of_cores(int threads, const World& world) {
+  const Place& place = world.place();
+  if (threads != 0 || (place.launcher != "--gpus" && place.launcher != "torchrun")) return threads;
+  return std::max(1, ThreadPool(0).threads() / place.local_size);
+}
 
 }  // namespace
 
-std::unique_ptr<Device> make_cpu_device(int threads) { return std::make_unique<CpuDevice>(threads); }
+std::unique_ptr<Device> make_cpu_device(int threads, std::shared_ptr<World> world) {
+  if (world == nullptr) return std::make_unique<CpuDevice>(threads, std::make_shared<Alone>());
+  return std::make_unique<CpuDevice>(share_of_cores(threads, *world), make_socket_communicator(world));
+}
 
 }  // namespace sixteen::cpu

@@ -7,6 +7,7 @@
 
 namespace sixteen::cpu {
 
-std::unique_ptr<Device> make_cpu_device(int threads);
+// threads 0: all cores; under a launcher that binds nobody to cores (torchrun, --gpus) a rank's equal share of them.
+std::unique_ptr<Device> make_cpu_device(int threads, std::shared_ptr<World> world);
 
 }  // namespace sixteen::cpu

@@ -10,8 +10,8 @@
 
 namespace sixteen::cpu {
 
-CpuExecutor::CpuExecutor(std::shared_ptr<ThreadPool> pool, Graph graph, Plan plan, Buffer arena)
-    : pool_(std::move(pool)), graph_(std::move(graph)), plan_(std::move(plan)), arena_(std::move(arena)) {
+CpuExecutor::CpuExecutor(std::shared_ptr<ThreadPool> pool, std::shared_ptr<Communicator> ranks, Graph graph, Plan plan, Buffer arena)
+    : pool_(std::move(pool)), ranks_(std::move(ranks)), graph_(std::move(graph)), plan_(std::move(plan)), arena_(std::move(arena)) {
   CHECK(static_cast<int64_t>(arena_.bytes()) >= plan_.arena_bytes && graph_.dtype() != DType::kBF16);
   address_.assign(graph_.values().size(), nullptr);
   for (size_t i = 0; i < address_.size(); ++i) {
@@ -198,7 +198,10 @@ void CpuExecutor::run_any(const Node& node) {
 }
 
 void CpuExecutor::run() {
-  for (const Node& node : graph_.nodes()) run_any(node);
+  for (const Node& node : graph_.nodes()) {
+    ranks_->alive();
+    run_any(node);
+  }
 }
 
 std::vector<double> CpuExecutor::node_times_us(int repeats) {

@@ -12,7 +12,7 @@ namespace sixteen::cpu {
 
 class CpuExecutor : public Executor {
  public:
-  CpuExecutor(std::shared_ptr<ThreadPool> pool, Graph graph, Plan plan, Buffer arena);
+  CpuExecutor(std::shared_ptr<ThreadPool> pool, std::shared_ptr<Communicator> ranks, Graph graph, Plan plan, Buffer arena);
   void bind(ValueId value, void* data) override;
   void run() override;
   void* data(ValueId value) override;
@@ -25,6 +25,7 @@ class CpuExecutor : public Executor {
   void run_any(const Node& node);
 
   std::shared_ptr<ThreadPool> pool_;
+  std::shared_ptr<Communicator> ranks_;
   Graph graph_;
   Plan plan_;
   Buffer arena_;

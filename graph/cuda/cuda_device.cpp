@@ -36,8 +36,11 @@ class CudaDevice : public Device {
     return std::make_unique<CudaExecutor>(card_, graph, plan, std::move(arena));
   }
 
+  Communicator& ranks() override { return alone_; }
+
  private:
   std::shared_ptr<Card> card_;
+  Alone alone_;
 };
 
 std::string version(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }
@@ -87,7 +90,8 @@ Buffer card_allocate(const std::shared_ptr<Card>& card, size_t bytes) {
   return Buffer(std::shared_ptr<std::byte>(static_cast<std::byte*>(data), release), bytes);
 }
 
-std::unique_ptr<Device> make_cuda_device() {
+std::unique_ptr<Device> make_cuda_device(std::shared_ptr<World> world) {
+  if (world != nullptr) fail("--device cuda: this build runs on one card; leave --gpus out");
   check_driver();
   cudaDeviceProp properties{};
   SIXTEEN_CUDA_CHECK(cudaSetDevice(0));

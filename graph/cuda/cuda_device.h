@@ -8,6 +8,6 @@
 namespace sixteen::cuda {
 
 // The card CUDA_VISIBLE_DEVICES puts first. Throws Error in one line: no card, a driver too old, a card below sm_80.
-std::unique_ptr<Device> make_cuda_device();
+std::unique_ptr<Device> make_cuda_device(std::shared_ptr<World> world);
 
 }  // namespace sixteen::cuda
