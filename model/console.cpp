@@ -94,6 +94,8 @@ int run_main(const std::string& program, const std::string& description, int arg
     app.require_subcommand(1);
     add_commands(app);
     code = parse_and_run(program, app, argc, argv);
+  } catch (const CommandDone& done) {
+    return done.code;
   } catch (const UsageError& e) {
     return report(program, e.what(), 2);
   } catch (const Error& e) {

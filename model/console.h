@@ -52,6 +52,11 @@ struct Console {
 // Adds --json and --quiet to a command.
 void add_console_options(CLI::App& command, Console* console);
 
+// Thrown by a command that has ended with an exit code and nothing left to say (launcher.h).
+struct CommandDone {
+  int code = 0;
+};
+
 // "sixteen-X COMMAND ...": parses, runs the command's callback, returns the exit code: 0 ok; 1 for Error and whatever else
 // is thrown, with one line on stderr; 2 for a wrong command line (CLI11's errors and UsageError).
 int run_main(const std::string& program, const std::string& description, int argc, char** argv,
