@@ -151,7 +151,7 @@ void Autodiff::differentiate(const Node& node, ValueId dy) {
       if (in.size() == 3) return emit(Op::kHeadNormGrad, node.attrs, {in[0], in[1], in[2], dy}, {in[0]});
       return emit(Op::kHeadNormGrad, node.attrs, {in[0], in[1], in[2], in[3], dy}, {in[0]}, {in[3]});
     case Op::kAttention:
-      CHECK(node.attrs.query_rows == node.attrs.seq);
+      CHECK(node.attrs.query_rows == node.attrs.seq && in.size() == 3);
       return emit(Op::kAttentionGrad, node.attrs, {in[0], in[1], in[2], node.out[0], node.out[1], dy}, {in[0], in[1], in[2]});
     case Op::kXsa: return emit(Op::kXsaGrad, node.attrs, {in[0], in[1], dy}, {in[0], in[1]});
     case Op::kSoftcap: return emit(Op::kSoftcapGrad, node.attrs, {in[0], dy}, {in[0]});

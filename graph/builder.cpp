@@ -201,13 +201,18 @@ ValueId Builder::head_norm(ValueId x, ValueId cos, ValueId sin, ValueId gain, in
   return y;
 }
 
-ValueId Builder::attention(ValueId q, ValueId k, ValueId v, const AttentionShape& s, double alpha) {
+ValueId Builder::attention(ValueId q, ValueId k, ValueId v, const AttentionShape& s, double alpha, ValueId keys) {
   CHECK(s.heads % s.kv_heads == 0 && shape(q)[1] % s.heads == 0 && shape(k) == shape(v));
   CHECK(shape(k)[1] == shape(q)[1] / s.heads * s.kv_heads && shape(k)[0] % s.seq == 0);
   CHECK(s.query_rows >= 1 && s.query_rows <= s.seq && shape(q)[0] == shape(k)[0] / s.seq * s.query_rows);
   const ValueId y = temp(shape(q)), lse = temp({shape(q)[0] * s.heads}, bound_dtype());
+  std::vector<ValueId> in = {q, k, v};
+  if (keys != kNoValue) {
+    CHECK(graph_.values_[keys].dtype == DType::kI32 && shape(keys).numel() == 1 && shape(k)[0] == s.seq);
+    in.push_back(keys);
+  }
   add_node(Op::kAttention,
-           {.alpha = alpha, .heads = s.heads, .kv_heads = s.kv_heads, .seq = s.seq, .query_rows = s.query_rows}, {q, k, v},
+           {.alpha = alpha, .heads = s.heads, .kv_heads = s.kv_heads, .seq = s.seq, .query_rows = s.query_rows}, in,
            {y, lse});
   return y;
 }

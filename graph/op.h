@@ -53,7 +53,8 @@ enum class Op : uint8_t {
   // attention
   kHeadNorm,        // x [R, heads*dh], cos, sin [>= seq, rope/2] (, gain [heads]) -> gain * rope(rms(x)) a head
   kHeadNormGrad,    // x, cos, sin (, gain), dy             -> dx (, dgain state)
-  kAttention,       // q [windows*query_rows, H*dh], k, v [windows*seq, Hk*dh] -> y like q, lse [windows*H*query_rows]
+  kAttention,       // q [windows*query_rows, H*dh], k, v [windows*seq, Hk*dh] -> y like q, lse [windows*H*query_rows];
+                    //    with a fourth input, keys [1] i32: one window, of which only the first `keys` rows exist (CPU only)
   kAttentionGrad,   // q, k, v, y, lse, dy                  -> dq, dk, dv (query_rows == seq only)
   kXsa,             // y [R, H*dh], v [R, Hk*dh]            -> y - (y . vhat) vhat, vhat = v / max(|v|, 1e-12)
   kXsaGrad,         // y, v, dz                             -> dy, dv

@@ -11,7 +11,7 @@ namespace sixteen {
 Blocks::Blocks(const ModelConfig& config, const ParamTable& table, const BuildOptions& options, bool keep_activations)
     : config_(config), table_(table), options_(options), keep_activations_(keep_activations), b_(options.dtype) {
   const Shape flat{table.flat_size()}, rope{options.seq, config.rope.dims / 2};
-  ids_ = b_.input_ids("ids", {options.windows * options.seq});
+  ids_ = b_.input_ids("ids", {options.lead + options.windows * options.seq});
   cos_ = b_.input("rope.cos", rope);
   sin_ = b_.input("rope.sin", rope);
   const ValueId gradients = options.mode == Mode::kTrain ? b_.state("grads", flat) : kNoValue;
@@ -62,7 +62,8 @@ ValueId Blocks::projected(ValueId x, const std::string& name) {
 
 ValueId Blocks::value_embedding(size_t index) {
   if (value_embedding_ == kNoValue) {
-    const ValueId rows = b_.embedding(ids_, operand("ve_shared.embed.weight"));
+    const ValueId ids = options_.lead > 0 ? b_.view(ids_, options_.lead, {options_.seq}) : ids_;
+    const ValueId rows = b_.embedding(ids, operand("ve_shared.embed.weight"));
     value_embedding_ = b_.scale_by(projected(rows, "ve_shared.proj.weight"), weight("ve_shared.scale"));
   }
   return b_.scale_by(value_embedding_, weight("ve_layer_scales." + std::to_string(index)));
@@ -82,6 +83,21 @@ ValueId Blocks::values(int64_t layer, ValueId u) {
   return b_.axpby(b_.scale_by(first_values_, weight_part(lambda, 0, {1})), b_.scale_by(v, weight_part(lambda, 1, {1})), 1, 1);
 }
 
+ValueId Blocks::cached(const std::string& name, ValueId x) {
+  const int64_t width = b_.graph().value(x).shape[1];
+  b_.cast(b_.state(name + ".new", {options_.seq, width}), x);
+  return b_.state(name, {options_.cache_rows, width});
+}
+
+ValueId Blocks::attend(ValueId q, ValueId k, ValueId v, int64_t tail) {
+  const double scale = 1 / std::sqrt(static_cast<double>(config_.head_dim()));
+  const AttentionShape shape{config_.heads, config_.kv_heads, options_.cache_rows > 0 ? options_.cache_rows : options_.seq, tail};
+  if (options_.cache_rows == 0) return b_.attention(q, k, v, shape, scale);
+  if (keys_ == kNoValue) keys_ = b_.input_ids("keys", {1});
+  const std::string visit = std::to_string(visits_++);
+  return b_.attention(q, cached("cache.k." + visit, k), cached("cache.v." + visit, v), shape, scale, keys_);
+}
+
 ValueId Blocks::attention(int64_t layer, ValueId u, int64_t tail) {
   tap_hessian(name(layer, "attn.c_q.weight"), u);
   const int64_t heads = config_.heads, kv_heads = config_.kv_heads, seq = options_.seq;
@@ -91,8 +107,7 @@ ValueId Blocks::attention(int64_t layer, ValueId u, int64_t tail) {
   const ValueId v = values(layer, u);
   q = normalised_heads(q, layer_weight(layer, "attn.q_gain"), heads, tail);
   k = normalised_heads(k, kNoValue, kv_heads, seq);
-  ValueId y =
-      b_.attention(q, k, v, {heads, kv_heads, seq, tail}, 1 / std::sqrt(static_cast<double>(config_.head_dim())));
+  ValueId y = attend(q, k, v, tail);
   if (layer >= config_.layers - config_.xsa_last_n) y = b_.xsa(y, tail_rows(v, tail), heads, kv_heads);
   if (config_.gated_attention) {
     const ValueId gate = b_.linear(u_tail, operand(name(layer, "attn.attn_gate.weight")));

@@ -57,6 +57,8 @@ class Blocks {
   ValueId value_embedding(size_t index);     // of the index-th layer that reads it
   // x [windows*rows, heads*head_dim], the last `rows` positions of each window: normalised, rotated, times gain.
   ValueId normalised_heads(ValueId x, ValueId gain, int64_t heads, int64_t rows);
+  ValueId attend(ValueId q, ValueId k, ValueId v, int64_t tail);
+  ValueId cached(const std::string& name, ValueId x);  // x joins what is kept under that name (BuildOptions::cache_rows)
 
   const ModelConfig& config_;
   const ParamTable& table_;
@@ -66,6 +68,8 @@ class Blocks {
   ValueId ids_, weights_, operands_, cos_, sin_;  // operands_: weights_ or their bf16 copy
   std::map<std::string, ValueId> views_, operand_views_, quantised_, hessians_;
   ValueId value_embedding_ = kNoValue, first_values_ = kNoValue;  // once computed
+  ValueId keys_ = kNoValue;
+  int64_t visits_ = 0;  // of layers with kept keys and values
   std::vector<ValueId> activations_;
 };
 

@@ -4,6 +4,7 @@
 // never two arenas exist.
 #include "model/session.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include "formats/check.h"
@@ -26,7 +27,8 @@ std::string program_key(const BuildOptions& o) {
   std::ostringstream key;
   key << static_cast<int>(o.mode) << ' ' << o.windows << ' ' << o.seq << ' ' << o.tail << ' ' << o.looping << ' '
       << o.logits_bf16 << ' ' << o.hash.buckets << ' ' << o.hash.multiplier << ' ' << o.hash.before_norm << ' '
-      << o.hash.own_previous << ' ' << static_cast<int>(o.fake_quant.scope) << ' ' << o.fake_quant.low;
+      << o.hash.own_previous << ' ' << static_cast<int>(o.fake_quant.scope) << ' ' << o.fake_quant.low << ' ' << o.cache_rows << ' '
+      << o.lead;
   return key.str();
 }
 
@@ -116,14 +118,16 @@ Session::Program& Session::program(const BuildOptions& options) {
     typed.dtype = activations_;
     slot->model = build_model(config_, *table_, typed);
     slot->plan = plan_memory(slot->model.graph);
-    std::vector<float> cos, sin;
-    rope_tables(config_.rope, options.seq, &cos, &sin);
     for (const Value& value : slot->model.graph.values()) {
       if (value.kind != ValueKind::kInput) continue;
       slot->inputs[value.name] = device_->allocate(value.shape.numel() * dtype_bytes(value.dtype));
     }
-    upload<float>(*device_, slot->inputs.at("rope.cos"), cos);
-    upload<float>(*device_, slot->inputs.at("rope.sin"), sin);
+    std::vector<float> cos, sin;
+    if (options.cache_rows == 0) {
+      rope_tables(config_.rope, options.seq, &cos, &sin);
+      upload<float>(*device_, slot->inputs.at("rope.cos"), cos);
+      upload<float>(*device_, slot->inputs.at("rope.sin"), sin);
+    }
   }
   compile(slot.get());
   return *slot;
@@ -185,12 +189,7 @@ void Session::score(std::span<const int32_t> ids, std::span<const int32_t> targe
   device_->download(nll.data(), p.executor->data(p.model.nll), nll.size_bytes());
 }
 
-void Session::logits(std::span<const int32_t> ids, int64_t windows, int64_t seq, int64_t tail, std::span<float> out) {
-  check_ids(ids, windows * seq, config_.vocab);
-  CHECK(static_cast<int64_t>(out.size()) == windows * tail * config_.vocab);
-  Program& p = program({.mode = Mode::kLogits, .windows = windows, .seq = seq, .tail = tail, .hash = hash_});
-  upload(*device_, p.inputs.at("ids"), ids);
-  p.executor->run();
+void Session::download_logits(const Program& p, std::span<float> out) {
   if (activations_ == DType::kF32) {
     device_->download(out.data(), p.executor->data(p.model.logits), out.size_bytes());
     return;
@@ -198,6 +197,51 @@ void Session::logits(std::span<const int32_t> ids, int64_t windows, int64_t seq,
   std::vector<uint16_t> narrow(out.size());
   device_->download(narrow.data(), p.executor->data(p.model.logits), narrow.size() * sizeof(uint16_t));
   for (size_t i = 0; i < out.size(); ++i) out[i] = bf16_to_float(narrow[i]);
+}
+
+void Session::logits(std::span<const int32_t> ids, int64_t windows, int64_t seq, int64_t tail, std::span<float> out) {
+  check_ids(ids, windows * seq, config_.vocab);
+  CHECK(static_cast<int64_t>(out.size()) == windows * tail * config_.vocab);
+  Program& p = program({.mode = Mode::kLogits, .windows = windows, .seq = seq, .tail = tail, .hash = hash_});
+  upload(*device_, p.inputs.at("ids"), ids);
+  p.executor->run();
+  download_logits(p, out);
+}
+
+void Session::extend(GrowingWindow* window, std::span<const int32_t> ids, std::span<float> out) {
+  const int64_t before = static_cast<int64_t>(window->ids.size()), fresh = static_cast<int64_t>(ids.size());
+  CHECK(device_->counts_keys() && fresh > 0 && before + fresh <= window->length);
+  CHECK(static_cast<int64_t>(out.size()) == config_.vocab);
+  check_ids(ids, fresh, config_.vocab);
+  if (window->cos.empty()) rope_tables(config_.rope, window->length, &window->cos, &window->sin);
+  window->ids.insert(window->ids.end(), ids.begin(), ids.end());
+  const int64_t lead = std::min<int64_t>(before, 2), half = config_.rope.dims / 2;
+  Program& p = program({.mode = Mode::kLogits, .windows = 1, .seq = fresh, .tail = 1, .hash = hash_, .cache_rows = window->length,
+                        .lead = lead});
+  bind_kept(&p, window);
+  const auto rows = [&](const std::vector<float>& table) { return std::span(table).subspan(before * half, fresh * half); };
+  const int32_t keys = static_cast<int32_t>(before + fresh);
+  upload(*device_, p.inputs.at("ids"), std::span<const int32_t>(window->ids).subspan(before - lead));
+  upload(*device_, p.inputs.at("keys"), std::span(&keys, 1));
+  upload(*device_, p.inputs.at("rope.cos"), rows(window->cos));
+  upload(*device_, p.inputs.at("rope.sin"), rows(window->sin));
+  p.executor->run();
+  download_logits(p, out);
+}
+
+void Session::bind_kept(Program* program, GrowingWindow* window) {
+  const std::string fresh = ".new";
+  const Graph& graph = program->model.graph;
+  for (size_t i = 0; i < graph.values().size(); ++i) {
+    const Value& value = graph.values()[i];
+    if (value.kind != ValueKind::kState) continue;
+    const bool part = value.name.ends_with(fresh);
+    Buffer& kept = window->kept[part ? value.name.substr(0, value.name.size() - fresh.size()) : value.name];
+    const int64_t row_bytes = value.shape[1] * static_cast<int64_t>(dtype_bytes(value.dtype));
+    if (kept.data() == nullptr) kept = device_->allocate(static_cast<size_t>(window->length * row_bytes));
+    const int64_t first = part ? static_cast<int64_t>(window->ids.size()) - value.shape[0] : 0;
+    program->executor->bind(static_cast<ValueId>(i), kept.data() + first * row_bytes);
+  }
 }
 
 void Session::calibrate(std::span<const int32_t> ids, int64_t windows, int64_t seq, bool looping,

@@ -18,6 +18,17 @@
 
 namespace sixteen {
 
+// One window of a text that becomes known part by part (Session::extend).
+struct GrowingWindow {
+  explicit GrowingWindow(int64_t length_in) : length(length_in) {}
+  void clear() { ids.clear(); }  // for another window of the same length
+
+  int64_t length;                       // at most; decides the rotary base
+  std::vector<int32_t> ids;             // so far
+  std::map<std::string, Buffer> kept;   // keys and values of these rows, a visit of a layer
+  std::vector<float> cos, sin;          // rope tables of all positions
+};
+
 class Session {
  public:
   // activations: kF32 or kBF16; the device's own choice where none is given.
@@ -55,6 +66,9 @@ class Session {
              std::span<float> nll, bool logits_bf16 = false, bool looping = true);
   // ids [windows * seq] -> logits [windows * tail, vocab].
   void logits(std::span<const int32_t> ids, int64_t windows, int64_t seq, int64_t tail, std::span<float> out);
+  // Appends `ids` to the window -> logits [vocab] at its last row, with the bits that logits() gives that row. Costs only the new
+  // rows. Weights must be those of the first part. Where device().counts_keys().
+  void extend(GrowingWindow* window, std::span<const int32_t> ids, std::span<float> out);
   // Adds X^T X of every matrix input to `hessians` (by name, [cols * cols], created zeroed when absent).
   void calibrate(std::span<const int32_t> ids, int64_t windows, int64_t seq, bool looping, std::map<std::string, Buffer>* hessians);
 
@@ -68,6 +82,8 @@ class Session {
  private:
   struct Program;
   Program& program(const BuildOptions& options);  // built, compiled and bound
+  void download_logits(const Program& program, std::span<float> out);
+  void bind_kept(Program* program, GrowingWindow* window);
   void compile(Program* program);                 // over the present arena, a larger one where it needs one
 
   std::shared_ptr<Device> device_;

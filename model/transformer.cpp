@@ -96,11 +96,13 @@ ModelGraph Transformer::build() {
   return model;
 }
 
-// Token, hashed pair and evaluation-time hash are summed; the norm comes before or after the latter (trap T9).
+// Token, hashed pair and evaluation-time hash are summed; the norm comes before or after the latter (trap T9). Of two leading
+// ids the first serves the pair of the second, whose row serves the smear of the first new one.
 void Transformer::embed() {
+  const int64_t seq = options_.lead + options_.seq;
   ValueId x = b_.embedding(blocks_.ids(), blocks_.operand("tok_emb.weight"));
   if (config_.bigram.rows > 0) {
-    const ValueId index = b_.pair_hash(blocks_.ids(), config_.bigram.rows, options_.seq);
+    const ValueId index = b_.pair_hash(blocks_.ids(), config_.bigram.rows, seq);
     const ValueId rows = b_.embedding(index, blocks_.operand("bigram.embed.weight"));
     const ValueId pairs = blocks_.projected(rows, "bigram.proj.weight");
     x = b_.axpby(x, b_.scale_by(pairs, blocks_.weight("bigram.scale")), 1, 1);
@@ -109,7 +111,8 @@ void Transformer::embed() {
   if (hash && before_norm) x = b_.axpby(x, hash_embedding(), 1, 1);
   x = blocks_.norm(x);
   if (hash && !before_norm) x = b_.axpby(x, hash_embedding(), 1, 1);
-  x_ = config_.smear ? b_.smear(x, blocks_.weight("smear.gate"), options_.seq) : x;
+  x_ = config_.smear ? b_.smear(x, blocks_.weight("smear.gate"), seq) : x;
+  if (options_.lead > 0) x_ = b_.tail_rows(x_, seq, options_.seq);
   x0_ = x_;
 }
 
@@ -119,7 +122,7 @@ ValueId Transformer::hash_embedding() {
   const ValueId gradient = options_.mode == Mode::kTrain ? b_.state("grad.hash_emb.weight", shape) : kNoValue;
   const ValueId table = b_.weight("hash_emb.weight", shape, gradient);
   return b_.embedding(
-      b_.bigram_hash(blocks_.ids(), hash.buckets, hash.multiplier, options_.seq, hash.own_previous), table);
+      b_.bigram_hash(blocks_.ids(), hash.buckets, hash.multiplier, options_.lead + options_.seq, hash.own_previous), table);
 }
 
 // #1555: a pass over the looped layers begins with a vector of its own, before any skip. Without looping there is one pass
@@ -211,6 +214,7 @@ ModelGraph build_model(const ModelConfig& config, const ParamTable& table, const
   CHECK(options.windows >= 1 && options.seq >= 1 && options.tail >= 0 && options.tail <= options.seq);
   const bool all_rows = options.tail == 0 || options.tail == options.seq;
   CHECK(all_rows || options.mode == Mode::kScore || options.mode == Mode::kLogits);
+  CHECK(options.cache_rows == 0 ? options.lead == 0 : options.mode == Mode::kLogits && options.windows == 1);
   return Transformer(config, table, options, keep_activations).build();
 }
 

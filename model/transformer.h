@@ -53,6 +53,11 @@ struct BuildOptions {
   DType dtype = DType::kF32;
   bool logits_bf16 = false;      // kScore: logits rounded after the softcap (trap T4)
   FakeQuantConfig fake_quant{};  // kTrain
+  // kLogits, one window: its rows come in parts, `seq` of them now. Keys and values of up to cache_rows rows are kept outside
+  // of the graph, in "cache.k.N" and "cache.v.N" [cache_rows, kv width] of the N-th visit of a layer; "cache.k.N.new" is where the
+  // new rows go (bound to a place within the former). "keys" [1] i32 counts rows, the new ones included; rope tables hold the new
+  // rows' positions. "ids" begin with the `lead` ids before the new ones: 2, or as many as the window has.
+  int64_t cache_rows = 0, lead = 0;
 };
 
 struct ModelGraph {

@@ -25,6 +25,8 @@ class CpuDevice : public Device {
     return std::string("cpu ") + isa_name() + " " + std::to_string(pool_->threads()) + " threads";
   }
 
+  bool counts_keys() const override { return true; }
+
   Buffer allocate(size_t bytes) override {
     const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
     auto* data = static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded));

@@ -78,6 +78,16 @@ AttentionDims attention_dims(const Call& c, const Attrs& a) {
   return {c.rows(1) / a.seq, a.seq, a.query_rows, a.heads, a.kv_heads, c.dim(0) / a.heads};
 }
 
+template <class T, class Call>
+void run_attention(ThreadPool& pool, const Call& c, const Attrs& a, T alpha) {
+  AttentionDims dims = attention_dims(c, a);
+  if (c.n.in.size() > 3) {
+    dims.seq = *c.template in<const int32_t>(3);
+    CHECK(dims.seq >= a.query_rows && dims.seq <= a.seq);
+  }
+  attention<T>(pool, c.template in<T>(0), c.template in<T>(1), c.template in<T>(2), c.template out<T>(0), c.template out<T>(1), dims, alpha);
+}
+
 }  // namespace
 
 template <class T>
@@ -142,8 +152,7 @@ void CpuExecutor::run_node(const Node& node) {
       return head_norm_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), gain ? c.in<T>(3) : nullptr, c.in<T>(gain ? 4 : 3),
                                c.out<T>(0), c.adds(0), gain ? c.out<T>(1) : nullptr, head_norm_shape(c, a), eps);
     }
-    case Op::kAttention:
-      return attention<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0), c.out<T>(1), attention_dims(c, a), alpha);
+    case Op::kAttention: return run_attention<T>(pool, c, a, alpha);
     case Op::kAttentionGrad:
       return attention_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.in<T>(3), c.in<T>(4), c.in<T>(5), c.out<T>(0), c.adds(0),
                                c.out<T>(1), c.adds(1), c.out<T>(2), c.adds(2), attention_dims(c, a), alpha);

@@ -304,6 +304,7 @@ void CudaExecutor::run_typed(const Node& node) {
                           head_norm_shape(c, a), eps);
     case Op::kHeadNormGrad: return run_head_norm_grad<T>(l, c, a);
     case Op::kAttention:
+      CHECK(node.in.size() == 3);  // Device::counts_keys()
       return attention<T>(l, c.in<X>(0), c.in<X>(1), c.in<X>(2), c.out<T>(0), c.out<float>(1), attention_dims(c, a), alpha);
     case Op::kAttentionGrad: return run_attention_grad<T>(l, c, a);
     case Op::kXsa: return xsa<T>(l, c.in<X>(0), c.in<X>(1), c.out<T>(0), c.rows(0), a.heads, a.kv_heads, c.dim(0) / a.heads);
