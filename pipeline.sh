@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # pipeline.sh CONFIG TRAIN_DIR VAL_PATTERN TOKENIZER OUT_DIR: trains, packs and scores CONFIG's model, one command a stage, and
-# ends with the table of bits per byte. Everything it makes is left in OUT_DIR: model.safetensors, model.s16, one JSON a score,
-# report.html. demo.sh runs it on text of our own; on your shards:
+# ends with the table of bits per byte. Everything it makes is left in OUT_DIR: model.safetensors, hessians.safetensors,
+# model.s16, one JSON a score, report.html. demo.sh runs it on text of our own; on your shards:
 #   ./pipeline.sh configs/fineweb-cpu.toml tokens 'tokens/*_val_*.bin' tokenizer.model out
 # Bites: needs `make build` first; files of an earlier run in OUT_DIR are replaced.
 set -euo pipefail
@@ -13,9 +13,10 @@ mkdir -p "$out"
 step() { printf '\n[%d:%02d] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"; }
 
 step "training"
-"$bin/sixteen-train" run --config "$config" --data "$data" --val "$val" --tokenizer "$tokenizer" --out "$out/model.safetensors"
+"$bin/sixteen-train" run --config "$config" --data "$data" --val "$val" --tokenizer "$tokenizer" --out "$out/model.safetensors" \
+  --hessians "$out/hessians.safetensors"
 step "packing"
-"$bin/sixteen-pack" pack "$out/model.safetensors" -o "$out/model.s16" --config "$config" --calib "$data/*_train_*.bin"
+"$bin/sixteen-pack" pack "$out/model.safetensors" -o "$out/model.s16" --config "$config" --hessians "$out/hessians.safetensors"
 "$bin/sixteen-pack" inspect "$out/model.s16" >"$out/inspect.txt"
 
 table=""

@@ -6,7 +6,6 @@
 #include <set>
 
 #include "formats/error.h"
-#include "formats/safetensors.h"
 
 namespace sixteen {
 
@@ -96,12 +95,17 @@ Model empty_model(const std::string& config_json, const Tensors& tensors, const 
 
 }  // namespace
 
-void save_checkpoint(const std::string& path, const ModelConfig& config, const ParamStore& store,
-                     const std::map<std::string, std::string>& extra) {
+std::vector<TensorView> tensor_views(const ParamStore& store) {
   std::vector<TensorView> tensors;
   for (const ParamSpec& spec : store.table->specs()) {
     tensors.push_back({.name = spec.name, .shape = dims(spec.shape), .bytes = std::as_bytes(store.tensor(spec.name))});
   }
+  return tensors;
+}
+
+void save_checkpoint(const std::string& path, const ModelConfig& config, const ParamStore& store,
+                     const std::map<std::string, std::string>& extra) {
+  const std::vector<TensorView> tensors = tensor_views(store);
   std::map<std::string, std::string> metadata = extra;
   metadata["format"] = kFormatName;
   metadata["version"] = kVersion;

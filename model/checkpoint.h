@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "formats/artifact.h"
+#include "formats/safetensors.h"
 #include "formats/sha256.h"
 #include "model/config.h"
 #include "model/params.h"
@@ -27,6 +28,9 @@ struct Model {
   uint64_t file_bytes = 0;
   Sha256 digest{};          // of the file; zeros when unpacked from memory
 };
+
+// Every tensor in table order, fp32, as views of `store`.
+std::vector<TensorView> tensor_views(const ParamStore& store);
 
 // Metadata keys: "format" = "sixteen checkpoint", "version" = "1", "model" = config JSON, "sha256" = content_hash() of the file
 // (verified by the reader when it is there), plus `extra`.

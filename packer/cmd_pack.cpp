@@ -15,7 +15,7 @@ namespace sixteen {
 namespace {
 
 struct PackCommand {
-  std::string input, output, config, calib, codec, device = "cpu";
+  std::string input, output, config, calib, hessians, codec, device = "cpu";
   std::vector<std::string> code;
   int64_t target_bytes = -1;
   int matrix_bits = 0, embedding_bits = 0, level = -1, threads = 0;
@@ -25,13 +25,11 @@ struct PackCommand {
 
 PackConfig load_config(const PackCommand& o, const ModelConfig& model) {
   PackConfig config;
-  config.calib_seq_len = model.rope.train_len;
+  config.calibration.seq_len = model.rope.train_len;
   if (!o.config.empty()) {
     ConfigFile file(o.config);
     file.check_sections({"model", "train", "pack", "eval"});
-    Section section = file.section("pack");
-    config = read_pack_config(section, o.config);
-    if (!section.has("calib_seq_len")) config.calib_seq_len = model.rope.train_len;
+    config = read_pack_config(file.section("pack"), model.rope.train_len, o.config);
   }
   if (!config.rules.empty() && (o.matrix_bits > 0 || o.embedding_bits > 0)) {
     fail("--bits, --embedding-bits: ", o.config, " has [[pack.rules]], which say how many bits each tensor gets; change those");
@@ -54,16 +52,19 @@ void pack(const PackCommand& o) {
   const Model model = load_checkpoint(o.input);
   const PackConfig config = load_config(o, model.config);
   const bool calibrate = !o.nearest && needs_hessians(config, *model.table, o.config.empty() ? o.input : o.config);
-  if (o.calib.empty() && calibrate) {
-    throw UsageError("--calib is required: training shards that GPTQ calibrates on (or --nearest to round without calibration)");
+  if (!o.calib.empty() && !o.hessians.empty()) throw UsageError("--calib and --hessians: give one of them");
+  if (calibrate && o.calib.empty() && o.hessians.empty()) {
+    throw UsageError("--hessians or --calib is required: what the training run collected, or shards to calibrate GPTQ on (or --nearest to round without)");
   }
   const uint64_t code_bytes = total_bytes(count_files(o.code));
   { const OutputFile probe(o.output); }  // an unwritable place is better known before the calibration
   Hessians hessians;
-  if (calibrate) {
+  if (calibrate && !o.hessians.empty()) {
+    hessians = load_hessians(o.hessians, model.store, o.input);
+  } else if (calibrate) {
     Session session(make_device(o.device, o.threads), model.config, model.table);
     session.set_weights(model.store);
-    hessians = collect_hessians(&session, o.calib, config, o.console);
+    hessians = collect_hessians(&session, o.calib, config.calibration, o.console);
   }
   Artifact artifact = quantise_model(model, hessians, config, o.console);
   o.console.say("coding with ", codec_name(config.stream.codec), " level ", config.stream.level,
@@ -96,7 +97,8 @@ void add_pack_command(CLI::App& app) {
   c->add_option("checkpoint", o->input, "checkpoint of sixteen-train (.safetensors)")->required();
   c->add_option("-o,--out", o->output, "artifact to write (.s16)")->required();
   c->add_option("--config", o->config, "TOML file with [pack]; without it the defaults of PR 1584");
-  c->add_option("--calib", o->calib, "pattern of training shards for calibration, quoted; not needed when no rule says gptq");
+  c->add_option("--hessians", o->hessians, "what 'sixteen-train run --hessians' collected within the training time");
+  c->add_option("--calib", o->calib, "pattern of training shards to calibrate on instead, quoted; neither is needed when no rule says gptq");
   c->add_option("--bits", o->matrix_bits, "of matrices; overrides [pack] matrix_bits (6)")->check(CLI::Range(2, 8));
   c->add_option("--embedding-bits", o->embedding_bits, "of the token embedding; overrides embedding_bits (8)")->check(CLI::Range(2, 8));
   c->add_option("--codec", o->codec, "stored, brotli, zstd or xz, of all streams; overrides [pack] codec (brotli) and [pack.codecs]");

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "formats/artifact.h"
+#include "model/calibration.h"
 #include "model/checkpoint.h"
-#include "packer/calibration.h"
 #include "packer/pack_config.h"
 
 namespace sixteen {

@@ -34,7 +34,7 @@ void validate_stream(const StreamOptions& stream, const std::string& where, cons
 
 }  // namespace
 
-PackConfig read_pack_config(Section section, const std::string& where) {
+PackConfig read_pack_config(Section section, int64_t train_len, const std::string& where) {
   PackConfig c;
   c.rules = read_pack_rules(&section, where);
   for (const char* key :
@@ -49,9 +49,7 @@ PackConfig read_pack_config(Section section, const std::string& where) {
   section.read("embedding_clip_sigmas", &c.embedding.clip_sigmas);
   section.read("damping", &c.damping);
   section.read("max_plain_numel", &c.max_plain_numel);
-  section.read("calib_windows", &c.calib_windows);
-  section.read("calib_batch", &c.calib_batch);
-  section.read("calib_seq_len", &c.calib_seq_len);
+  c.calibration = read_calibration(&section, train_len, where);
   read_stream(&section, where, "pack", &c.stream);
   Section codecs = section.table("codecs");
   for (const char* name : kStreamNames) {
@@ -74,9 +72,6 @@ void validate(const PackConfig& c, const std::string& where) {
     if (!(q->clip_sigmas > 0)) fail(where, ": [pack] clip_sigmas: expected more than 0, found ", q->clip_sigmas);
   }
   if (!(c.damping > 0)) fail(where, ": [pack] damping: expected more than 0, found ", c.damping);
-  if (c.calib_windows < 1 || c.calib_batch < 1 || c.calib_seq_len < 1) {
-    fail(where, ": [pack] calib_windows, calib_batch, calib_seq_len: expected 1 or more");
-  }
   if (c.target_bytes < 1) fail(where, ": [pack] target_bytes: expected 1 or more");
   validate_stream(c.stream, where, "pack");
   for (const auto& [name, stream] : c.codecs) validate_stream(stream, where, "pack.codecs." + name);

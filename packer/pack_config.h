@@ -11,6 +11,7 @@
 
 #include "formats/artifact.h"
 #include "formats/config_file.h"
+#include "model/calibration.h"
 #include "model/params.h"
 #include "packer/gptq.h"
 #include "packer/pack_rules.h"
@@ -23,15 +24,14 @@ struct PackConfig {
   double damping = 0.01;            // of GPTQ: share of the mean diagonal
   int64_t max_plain_numel = 65536;  // smaller tensors are stored as fp16, whatever their class
   std::vector<PackRule> rules;      // [[pack.rules]]; empty: the default ones, see rules_of()
-  int64_t calib_windows = 3072;     // windows of the training order, from its start
-  int64_t calib_batch = 48;         // windows of one forward pass
-  int64_t calib_seq_len = 2048;
+  CalibrationConfig calibration;
   StreamOptions stream{.codec = Codec::kBrotli, .level = 11, .shuffle_stride = 2};
   std::map<std::string, StreamOptions> codecs;  // [pack.codecs.NAME] of single streams (codes2 ... codes8, scales, plain)
   int64_t target_bytes = 16000000;  // decimal; artifact and counted code together
 };
 
-PackConfig read_pack_config(Section section, const std::string& where);
+// train_len: of the model, see read_calibration().
+PackConfig read_pack_config(Section section, int64_t train_len, const std::string& where);
 void validate(const PackConfig& config, const std::string& where);
 
 // config.rules, or PR 1584's: small tensors and those up to max_plain_numel fp16, embeddings and matrices by GPTQ.

@@ -26,6 +26,8 @@ void load_config(RunCommand* o) {
   file.check_sections({"model", "train", "pack", "eval"});
   o->run.model = read_model_config(file.section("model"), o->config);
   o->run.train = read_train_config(file.section("train"), o->config);
+  Section pack = file.section("pack");  // the packer's; its other keys are the packer's to check
+  o->run.calibration = read_calibration(&pack, o->run.model.rope.train_len, o->config);
   TrainConfig& train = o->run.train;
   train.budget_seconds = o->budget_seconds.value_or(train.budget_seconds);
   train.reserve_seconds = o->reserve_seconds.value_or(train.reserve_seconds);
@@ -100,6 +102,8 @@ void add_run_command(CLI::App& app) {
   c->add_option("--val", o->run.val, "pattern of validation shards, quoted; none: no validation");
   c->add_option("--tokenizer", o->run.tokenizer, "SentencePiece model of the shards; counts bytes for bpb");
   c->add_option("--out", o->run.out, "checkpoint to write (.safetensors); OUT.state holds what --resume needs");
+  c->add_option("--hessians", o->run.hessians,
+                "write what 'sixteen-pack pack --hessians' needs, collected on the training data as [pack] calib_* say");
   c->add_option("--log", o->run.log, "log as JSON lines (default: OUT.log.jsonl)");
   c->add_flag("--resume", o->run.resume, "go on from OUT.state");
   c->add_option("--budget-seconds", o->budget_seconds, "training time; overrides [train] budget_seconds");

@@ -6,6 +6,7 @@
 
 #include "formats/error.h"
 #include "model/peak.h"
+#include "model/train_shards.h"
 #include "trainer/trainer.h"
 
 namespace sixteen {
@@ -136,6 +137,21 @@ void Trainer::validate_at_end(RunResult* result) {
   log_->event(step_, "validation data chose the " + best_on_val_ + " weights (best_on_val: " + bpbs + " bpb)");
 }
 
+// Inside the budget, as the rules ask: what reserve_seconds left is for this. The clock is judged, not enforced: weights without
+// Hessians would be worth less than a note.
+void Trainer::collect_hessians_at_end() {
+  const auto start = Clock::now();
+  const ParamStore last = weights_of("raw"), chosen = weights_of(selected());
+  session_->set_weights(chosen);
+  save_hessians(options_.hessians, collect_hessians(session_.get(), train_pattern(options_.data), options_.calibration, options_.console),
+                chosen);
+  session_->set_weights(last);
+  const TrainConfig& c = options_.train;
+  const double seconds = seconds_since(start), over = train_seconds_ + seconds - c.budget_seconds;
+  log_->event(step_, "Hessians collected in " + format_duration(seconds) +
+                         (c.clock == "wall" && over > 0 ? ", " + format_duration(over) + " past the budget: raise reserve_seconds" : ""));
+}
+
 RunResult Trainer::run() {
   install_interrupt_handler();
   const TrainConfig& c = options_.train;
@@ -152,6 +168,7 @@ RunResult Trainer::run() {
   }
   save();
   if (validation_) validate_at_end(&result);
+  if (!options_.hessians.empty()) collect_hessians_at_end();
   result.selected = selected();
   return result;
 }

@@ -23,10 +23,10 @@ ScheduleConfig schedule(const TrainConfig& c) {
 }
 
 // Learns before the first step, not after the last, that the outputs cannot be written.
-void check_writable(const std::string& path) {
+void check_writable(const char* flag, const std::string& path) {
   const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (!std::filesystem::is_directory(folder)) fail("--out ", path, ": no folder ", folder.string(), "; make it first");
-  if (std::filesystem::is_directory(path)) fail("--out ", path, ": expected a file to write, found a folder");
+  if (!std::filesystem::is_directory(folder)) fail(flag, " ", path, ": no folder ", folder.string(), "; make it first");
+  if (std::filesystem::is_directory(path)) fail(flag, " ", path, ": expected a file to write, found a folder");
   OutputFile probe(path + ".probe");
 }
 
@@ -41,7 +41,8 @@ Trainer::Trainer(const RunOptions& options)
   if (c.qat.scope == "projections" && !table_->find("bigram.proj.weight") && !table_->find("ve_shared.proj.weight")) {
     fail("[train] qat.scope = \"projections\": the model has none (no bigram, no value embeddings); take \"matrices\"");
   }
-  check_writable(options_.out);
+  check_writable("--out", options_.out);
+  if (!options_.hessians.empty()) check_writable("--hessians", options_.hessians);
   if (options_.resume && !std::filesystem::exists(state_path())) {
     fail(state_path(), ": not found, so there is no run to resume; start it without --resume");
   }

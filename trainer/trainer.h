@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "formats/train_state.h"
+#include "model/calibration.h"
 #include "model/console.h"
 #include "model/optim.h"
 #include "model/train_loader.h"
@@ -30,6 +31,8 @@ struct RunOptions {
   std::string data;            // folder of *_train_*.bin
   std::string val, tokenizer;  // pattern of validation shards (empty: none); their tokenizer
   std::string out, log;        // log: JSON lines; empty: OUT.log.jsonl
+  std::string hessians;        // file for those of the checkpoint's weights; empty: none
+  CalibrationConfig calibration;
   std::string device = "cpu";
   int threads = 0;
   bool resume = false;
@@ -77,6 +80,7 @@ class Trainer {
   double seconds_left(double seconds_per_step) const;
   ScoreSum validate_now(const char* what, bool looping);
   void validate_at_end(RunResult* result);
+  void collect_hessians_at_end();
   std::vector<std::string> averages() const;  // of "raw", "ema", "swa" those that there are
   std::string selected() const;               // which of them the checkpoint gets
   ParamStore weights_of(const std::string& average) const;

@@ -67,7 +67,8 @@ TEST_F(PackCli, WithoutGptqNoCalibrationIsAskedFor) {
 
 TEST_F(PackCli, Refusals) {
   const std::string small = "[[pack.rules]]\nclass = 'small'\nmode = 'fp16'\n";
-  expect_refused(pack(small + "[[pack.rules]]\nmode = 'int6'"), 2, "--calib is required");
+  expect_refused(pack(small + "[[pack.rules]]\nmode = 'int6'"), 2, "--hessians or --calib is required");
+  expect_refused(pack(small + "[[pack.rules]]\nmode = 'int6'", {"--calib", "x", "--hessians", "y"}), 2, "give one of them");
   expect_refused(pack(kClipRules, {"--bits", "5"}), 1, "[[pack.rules]], which say how many bits");
   expect_refused(pack(kClipRules, {"--embedding-bits", "5"}), 1, "[[pack.rules]], which say how many bits");
   expect_refused(pack("[[pack.rules]]\nmode = 'int6'\nquantiser = 'clip_row'"), 1,

@@ -68,7 +68,7 @@ quantiser = "clip_row"
 
 PackConfig pack_config(const char* toml) {
   ConfigFile file = ConfigFile::parse(toml, "rules.toml");
-  return read_pack_config(file.section("pack"), "rules.toml");
+  return read_pack_config(file.section("pack"), 2048, "rules.toml");
 }
 
 struct GoldenPack {

@@ -31,9 +31,9 @@ struct Golden : testing::GoldenEval {
     pack.embedding = {.bits = quantiser.at("embed_bits"), .clip_sigmas = quantiser.at("embed_clip_sigmas")};
     pack.damping = quantiser.at("damp");
     pack.max_plain_numel = quantiser.at("max_numel_kept_fp16");
-    pack.calib_seq_len = calibration.at("seq_len");
-    pack.calib_batch = calibration.at("sequences_per_batch");
-    pack.calib_windows = calibration.at("batches").get<int64_t>() * pack.calib_batch;
+    pack.calibration.seq_len = calibration.at("seq_len");
+    pack.calibration.batch = calibration.at("sequences_per_batch");
+    pack.calibration.windows = calibration.at("batches").get<int64_t>() * pack.calibration.batch;
   }
   Model model() const { return {.config = config, .table = table, .store = store, .path = "golden"}; }
   Hessians golden_hessians() const {
@@ -93,9 +93,9 @@ TEST(PackGolden, CalibrationWindows) {
   REQUIRE_SHARED("oracle/artifact/1584/artifact.json");
   const Golden golden;
   const nlohmann::json& windows = golden.artifact.at("calibration").at("windows_in_order[file,start]");
-  ShuffledLoader loader({golden.shard}, 0, 1, golden.pack.calib_seq_len, golden.config.vocab);
-  std::vector<int32_t> x(static_cast<size_t>(golden.pack.calib_windows * golden.pack.calib_seq_len)), y(x.size());
-  loader.next_batch(golden.pack.calib_windows, x.data(), y.data());
+  ShuffledLoader loader({golden.shard}, 0, 1, golden.pack.calibration.seq_len, golden.config.vocab);
+  std::vector<int32_t> x(static_cast<size_t>(golden.pack.calibration.windows * golden.pack.calibration.seq_len)), y(x.size());
+  loader.next_batch(golden.pack.calibration.windows, x.data(), y.data());
   ASSERT_EQ(loader.windows().size(), windows.size());
   for (size_t i = 0; i < windows.size(); ++i) EXPECT_EQ(loader.windows()[i].start, windows[i][1].get<int32_t>()) << i;
 }
@@ -104,7 +104,7 @@ TEST(PackGolden, Hessians) {
   REQUIRE_SHARED("oracle/artifact/1584/artifact.json");
   const Golden golden;
   const auto session = golden.session();
-  const Hessians found = collect_hessians(session.get(), golden.shard, golden.pack, kQuiet),
+  const Hessians found = collect_hessians(session.get(), golden.shard, golden.pack.calibration, kQuiet),
                  expected = golden.golden_hessians();
   EXPECT_EQ(found.size(), expected.size());
   double worst_of_all = 0;
@@ -127,7 +127,7 @@ TEST(PackGolden, CodesAndScales) {
   REQUIRE_SHARED("oracle/artifact/1584/artifact.json");
   const Golden golden;
   const auto session = golden.session();
-  const Hessians own = collect_hessians(session.get(), golden.shard, golden.pack, kQuiet);
+  const Hessians own = collect_hessians(session.get(), golden.shard, golden.pack.calibration, kQuiet);
   for (const bool use_own : {false, true}) {
     const Artifact packed =
         quantise_model(golden.model(), use_own ? own : golden.golden_hessians(), golden.pack, kQuiet);

@@ -16,7 +16,7 @@ using testing::expect_error;
 
 PackConfig parse(const std::string& rules, const std::string& head = "") {
   ConfigFile file = ConfigFile::parse("[pack]\n" + head + "\n" + rules, "r.toml");
-  return read_pack_config(file.section("pack"), "r.toml");
+  return read_pack_config(file.section("pack"), 2048, "r.toml");
 }
 
 std::string rule(const std::string& lines) { return "[[pack.rules]]\n" + lines + "\n"; }

@@ -28,9 +28,9 @@ const Console kQuiet{.json = false, .quiet = true};
 PackConfig tiny_pack() {
   PackConfig config;
   config.max_plain_numel = 256;
-  config.calib_windows = 7;  // the last batch is smaller
-  config.calib_batch = 3;
-  config.calib_seq_len = 32;
+  config.calibration.windows = 7;  // the last batch is smaller
+  config.calibration.batch = 3;
+  config.calibration.seq_len = 32;
   return config;
 }
 
@@ -45,7 +45,7 @@ class Pack : public ::testing::Test {
     made->set_weights(store);
     return made;
   }
-  Hessians hessians() { return collect_hessians(session(store_).get(), shard_, tiny_pack(), kQuiet); }
+  Hessians hessians() { return collect_hessians(session(store_).get(), shard_, tiny_pack().calibration, kQuiet); }
   Artifact artifact() {
     return quantise_model(load_checkpoint(scratch_.path("m.safetensors")), hessians(), tiny_pack(), kQuiet);
   }
@@ -136,7 +136,7 @@ clip_sigmas = 2.5
 mode = "int6"
 )",
                                       "r.toml");
-  const PackConfig config = read_pack_config(file.section("pack"), "r.toml");
+  const PackConfig config = read_pack_config(file.section("pack"), 32, "r.toml");
   const Model before = load_checkpoint(scratch_.path("m.safetensors"));
   for (const Hessians& known : {hessians(), Hessians{}}) {
     Artifact packed = quantise_model(before, known, config, kQuiet);
@@ -263,11 +263,28 @@ TEST_F(Pack, CalibrationRefusesForeignShards) {
   write_shard(foreign, tokens_);
   const auto s = session(store_);
   PackConfig config = tiny_pack();
-  config.calib_windows = 60;
-  expect_error(foreign, [&] { collect_hessians(s.get(), foreign, config, kQuiet); });
+  config.calibration.windows = 60;
+  expect_error(foreign, [&] { collect_hessians(s.get(), foreign, config.calibration, kQuiet); });
   const std::string little = scratch_.path("little.bin");
   write_shard(little, std::span(tokens_).first(32));
-  expect_error("33 tokens", [&] { collect_hessians(s.get(), little, tiny_pack(), kQuiet); });
+  expect_error("33 tokens", [&] { collect_hessians(s.get(), little, tiny_pack().calibration, kQuiet); });
+}
+
+TEST_F(Pack, HessiansComeBackFromTheirFileAndServeTheirWeightsOnly) {
+  const Hessians collected = hessians();
+  const std::string path = scratch_.path("h.safetensors");
+  save_hessians(path, collected, store_);
+  EXPECT_EQ(load_hessians(path, store_, "m"), collected);
+  const std::string bytes = read_text_file(path);
+  std::string damaged = bytes;
+  damaged[damaged.size() - 3] ^= 1;
+  write_file(path, damaged);
+  expect_error("h.safetensors: damaged", [&] { load_hessians(path, store_, "m"); });
+  write_file(path, bytes);
+  store_.tensor("blocks.1.attn_scale")[3] += 1;
+  expect_error("other weights than those of m", [&] { load_hessians(path, store_, "m"); });
+  save_checkpoint(path, config_, store_);
+  expect_error("expected Hessians", [&] { load_hessians(path, store_, "m"); });
 }
 
 TEST(CodeSize, CountsEachFileOnce) {

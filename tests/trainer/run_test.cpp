@@ -206,6 +206,24 @@ TEST_F(Run, AverageStartsFromTheInitialWeights) {
   EXPECT_LT(distance(load_checkpoint(o.out).store.flat, expected), 1e-6);
 }
 
+// Of the checkpoint's weights (the average here), and nothing else about the run changes.
+TEST_F(Run, HessiansAreThoseOfTheCheckpoint) {
+  const std::string without = run(options("a"));
+  RunOptions o = options("b");
+  o.hessians = scratch_.path("h.safetensors");
+  o.calibration = {.windows = 7, .batch = 3, .seq_len = 32};
+  EXPECT_EQ(run(o), without);
+  const Model model = load_checkpoint(o.out);
+  Session session(make_device("cpu"), model.config, model.table);
+  session.set_weights(model.store);
+  Console quiet;
+  quiet.quiet = true;
+  EXPECT_EQ(load_hessians(o.hessians, model.store, o.out),
+            collect_hessians(&session, train_pattern(o.data), o.calibration, quiet));
+  o.hessians = scratch_.path("none/h");
+  EXPECT_THROW(Trainer{o}, Error);
+}
+
 TEST_F(Run, WithoutAverageTheCheckpointIsTheWeights) {
   RunOptions o = options("plain");
   o.train.optim.ema_decay = 0;
