@@ -15,6 +15,7 @@
 #include "graph/communicator.h"
 #include "graph/graph.h"
 #include "graph/plan.h"
+#include "graph/transfer.h"
 
 namespace sixteen {
 
@@ -52,6 +53,7 @@ class Device {
   virtual Buffer allocate(size_t bytes) = 0;
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;
+  virtual std::unique_ptr<Transfer> make_transfer(size_t bytes) = 0;  // of up to so many bytes; must not outlive the device
   // The graph is copied in. `arena` must hold plan.arena_bytes.
   virtual std::unique_ptr<Executor> compile(const Graph& graph, const Plan& plan, Buffer arena) = 0;
   // The other ranks' devices; this one alone where there are none.

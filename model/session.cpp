@@ -34,7 +34,9 @@ std::string program_key(const BuildOptions& o) {
 
 void check_ids(std::span<const int32_t> ids, int64_t count, int64_t vocab) {
   CHECK(static_cast<int64_t>(ids.size()) == count);
-  for (const int32_t id : ids) CHECK(id >= 0 && id < vocab);
+  uint32_t largest = 0;  // a negative id is a large one
+  for (const int32_t id : ids) largest = std::max(largest, static_cast<uint32_t>(id));
+  CHECK(largest < vocab);
 }
 
 template <class T>
@@ -153,29 +155,45 @@ void Session::compile(Program* program) {
   bind("grad.hash_emb.weight", hash_grads_);
 }
 
-double Session::train(std::span<const int32_t> ids, std::span<const int32_t> targets, std::span<const float> row_weight,
-                      int64_t windows, int64_t seq, bool looping) {
+Pass& Session::begin_pass() {
+  CHECK(in_flight_ < kPasses);
+  return passes_[next_pass_++ % kPasses];
+}
+
+Pass& Session::oldest_pass() {
+  CHECK(in_flight_ > 0);
+  return passes_[(next_pass_ - in_flight_--) % kPasses];
+}
+
+void Session::submit_train(std::span<const int32_t> ids, std::span<const int32_t> targets, std::span<const float> row_weight,
+                           int64_t windows, int64_t seq, bool looping) {
   const int64_t rows = windows * seq;
   check_ids(ids, rows, config_.vocab);
   check_ids(targets, rows, config_.vocab);
   CHECK(static_cast<int64_t>(row_weight.size()) == rows);
   Program& p = program({.mode = Mode::kTrain, .windows = windows, .seq = seq, .looping = looping, .hash = hash_, .fake_quant = fake_quant_});
-  upload(*device_, p.inputs.at("ids"), ids);
-  upload(*device_, p.inputs.at("targets"), targets);
-  upload(*device_, p.inputs.at("row_weight"), row_weight);
+  Pass& pass = begin_pass();
+  pass.put(*device_, Pass::kIds, ids, p.inputs.at("ids"));
+  pass.put(*device_, Pass::kTargets, targets, p.inputs.at("targets"));
+  pass.put(*device_, Pass::kRowWeight, row_weight, p.inputs.at("row_weight"));
   p.executor->run();
-  std::vector<float> nll(rows);
-  device_->download(nll.data(), p.executor->data(p.model.nll), rows * sizeof(float));
-  double sum = 0;
-  for (int64_t i = 0; i < rows; ++i) sum += static_cast<double>(row_weight[i]) * nll[i];
-  return sum;
+  pass.fetch(*device_, p.executor->data(p.model.nll), rows);
+  ++in_flight_;
 }
 
-void Session::score(std::span<const int32_t> ids, std::span<const int32_t> targets, int64_t windows, int64_t seq,
-                    int64_t tail, std::span<float> nll, bool logits_bf16, bool looping) {
+double Session::collect_loss() { return oldest_pass().weighted_loss(); }
+
+double Session::train(std::span<const int32_t> ids, std::span<const int32_t> targets, std::span<const float> row_weight,
+                      int64_t windows, int64_t seq, bool looping) {
+  CHECK(in_flight_ == 0);
+  submit_train(ids, targets, row_weight, windows, seq, looping);
+  return collect_loss();
+}
+
+void Session::submit_score(std::span<const int32_t> ids, std::span<const int32_t> targets, int64_t windows, int64_t seq,
+                           int64_t tail, bool logits_bf16, bool looping) {
   check_ids(ids, windows * seq, config_.vocab);
   check_ids(targets, windows * tail, config_.vocab);
-  CHECK(static_cast<int64_t>(nll.size()) == windows * tail);
   Program& p = program({.mode = Mode::kScore,
                         .windows = windows,
                         .seq = seq,
@@ -183,10 +201,21 @@ void Session::score(std::span<const int32_t> ids, std::span<const int32_t> targe
                         .looping = looping,
                         .hash = hash_,
                         .logits_bf16 = logits_bf16});
-  upload(*device_, p.inputs.at("ids"), ids);
-  upload(*device_, p.inputs.at("targets"), targets);
+  Pass& pass = begin_pass();
+  pass.put(*device_, Pass::kIds, ids, p.inputs.at("ids"));
+  pass.put(*device_, Pass::kTargets, targets, p.inputs.at("targets"));
   p.executor->run();
-  device_->download(nll.data(), p.executor->data(p.model.nll), nll.size_bytes());
+  pass.fetch(*device_, p.executor->data(p.model.nll), windows * tail);
+  ++in_flight_;
+}
+
+std::span<const float> Session::collect_nll() { return oldest_pass().nll(); }
+
+void Session::score(std::span<const int32_t> ids, std::span<const int32_t> targets, int64_t windows, int64_t seq,
+                    int64_t tail, std::span<float> nll, bool logits_bf16, bool looping) {
+  CHECK(in_flight_ == 0 && static_cast<int64_t>(nll.size()) == windows * tail);
+  submit_score(ids, targets, windows, seq, tail, logits_bf16, looping);
+  std::ranges::copy(collect_nll(), nll.begin());
 }
 
 void Session::download_logits(const Program& p, std::span<float> out) {
@@ -257,7 +286,8 @@ void Session::calibrate(std::span<const int32_t> ids, int64_t windows, int64_t s
     if (hessian.data() == nullptr) hessian = device_->allocate(value.shape.numel() * sizeof(float));
     p.executor->bind(static_cast<ValueId>(i), hessian.data());
   }
-  upload(*device_, p.inputs.at("ids"), ids);
+  CHECK(in_flight_ == 0);
+  begin_pass().put(*device_, Pass::kIds, ids, p.inputs.at("ids"));
   p.executor->run();
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "model/pass.h"
 #include "model/transformer.h"
 
 namespace sixteen {
@@ -64,6 +65,17 @@ class Session {
   // ids [windows * seq], targets [windows * tail] -> nll [windows * tail], fp32 nats.
   void score(std::span<const int32_t> ids, std::span<const int32_t> targets, int64_t windows, int64_t seq, int64_t tail,
              std::span<float> nll, bool logits_bf16 = false, bool looping = true);
+  // The same without waiting: inputs are copied beside the pass that runs, losses are collected in the order of submission, so
+  // that the device never stands still. At most kPasses may be in flight; none when a waiting call above is made.
+  static constexpr size_t kPasses = 2;
+  void submit_train(std::span<const int32_t> ids, std::span<const int32_t> targets, std::span<const float> row_weight,
+                    int64_t windows, int64_t seq, bool looping);
+  void submit_score(std::span<const int32_t> ids, std::span<const int32_t> targets, int64_t windows, int64_t seq, int64_t tail,
+                    bool logits_bf16 = false, bool looping = true);
+  size_t in_flight() const { return in_flight_; }
+  double collect_loss();                   // of the oldest pass, which trains
+  std::span<const float> collect_nll();    // of the oldest pass, which scores; valid until the next submission
+  void drop_passes() { in_flight_ = 0; }   // for who gives up between submission and collection
   // ids [windows * seq] -> logits [windows * tail, vocab].
   void logits(std::span<const int32_t> ids, int64_t windows, int64_t seq, int64_t tail, std::span<float> out);
   // Appends `ids` to the window -> logits [vocab] at its last row, with the bits that logits() gives that row. Costs only the new
@@ -85,6 +97,8 @@ class Session {
   void download_logits(const Program& program, std::span<float> out);
   void bind_kept(Program* program, GrowingWindow* window);
   void compile(Program* program);                 // over the present arena, a larger one where it needs one
+  Pass& begin_pass();                             // the next one, which is not in flight
+  Pass& oldest_pass();                            // no longer in flight when this returns
 
   std::shared_ptr<Device> device_;
   ModelConfig config_;
@@ -94,6 +108,8 @@ class Session {
   HashEmbedConfig hash_;
   FakeQuantConfig fake_quant_;
   std::map<std::string, std::unique_ptr<Program>> programs_;
+  std::array<Pass, kPasses> passes_;
+  size_t next_pass_ = 0, in_flight_ = 0;  // the oldest is next_pass_ - in_flight_
 };
 
 }  // namespace sixteen

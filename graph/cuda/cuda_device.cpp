@@ -1,10 +1,11 @@
 // The card behind the CUDA device: what is asked of it before anything runs, its memory and its stream.
 //
-// Bites: everything runs on one stream, so uploads, runs and downloads happen in the order of the calls; only download() waits.
-// upload() returns when the host memory may be reused: the driver has staged pageable memory by then.
+// Bites: everything but transfers runs on one stream, so uploads, runs and downloads happen in the order of the calls; only
+// download() waits. upload() returns when the host memory may be reused: the driver has staged pageable memory by then.
 #include "graph/cuda/cuda_device.h"
 
 #include "graph/cuda/cuda_executor.h"
+#include "graph/cuda/cuda_transfer.h"
 #include "graph/cuda/gemm.h"
 #include "graph/cuda/launch.h"
 
@@ -31,6 +32,8 @@ class CudaDevice : public Device {
     SIXTEEN_CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, card_->stream));
     SIXTEEN_CUDA_CHECK(cudaStreamSynchronize(card_->stream));
   }
+
+  std::unique_ptr<Transfer> make_transfer(size_t bytes) override { return make_cuda_transfer(card_, bytes); }
 
   std::unique_ptr<Executor> compile(const Graph& graph, const Plan& plan, Buffer arena) override {
     return std::make_unique<CudaExecutor>(card_, graph, plan, std::move(arena));
@@ -67,7 +70,9 @@ void check_driver() {
 Card::~Card() {
   if (stream != nullptr) cudaStreamSynchronize(stream);
   gemm.reset();
-  if (stream != nullptr) cudaStreamDestroy(stream);
+  for (cudaStream_t s : {stream, uploads, downloads}) {
+    if (s != nullptr) cudaStreamDestroy(s);
+  }
 }
 
 Buffer card_allocate(const std::shared_ptr<Card>& card, size_t bytes) {
@@ -101,7 +106,9 @@ std::unique_ptr<Device> make_cuda_device(std::shared_ptr<World> world) {
   }
   auto card = std::make_shared<Card>();
   card->name = properties.name;
-  SIXTEEN_CUDA_CHECK(cudaStreamCreateWithFlags(&card->stream, cudaStreamNonBlocking));
+  for (cudaStream_t* s : {&card->stream, &card->uploads, &card->downloads}) {
+    SIXTEEN_CUDA_CHECK(cudaStreamCreateWithFlags(s, cudaStreamNonBlocking));
+  }
   card->gemm = std::make_unique<Gemm>();
   return std::make_unique<CudaDevice>(std::move(card));
 }

@@ -16,7 +16,8 @@ namespace sixteen::cuda {
 // What a card's executors share.
 struct Card {
   std::string name;
-  cudaStream_t stream = nullptr;
+  cudaStream_t stream = nullptr;                          // of all runs
+  cudaStream_t uploads = nullptr, downloads = nullptr;    // of transfers, beside the runs
   std::unique_ptr<Gemm> gemm;
   ~Card();
 };
