@@ -3,6 +3,7 @@
 #include "model/score.h"
 
 #include <algorithm>
+#include <deque>
 #include <numbers>
 
 #include "formats/check.h"
@@ -10,6 +11,12 @@
 
 namespace sixteen {
 namespace {
+
+// Passes of a run that ends early, by Ctrl-C say, are nobody's.
+struct PassGuard {
+  Session* session;
+  ~PassGuard() { session->drop_passes(); }
+};
 
 // How many of the windows at the front have one shape and fit a batch.
 size_t batch_size(const Session& session, std::span<const Window> windows, int64_t batch) {
@@ -79,27 +86,43 @@ ScoreSum score_windows(Session* session, std::span<const uint16_t> tokens, std::
                        const ByteTables* tables, const ScoreOptions& options, std::vector<float>* nll_out,
                        const std::function<void(int64_t)>& progress) {
   ScoreSum sum;
+  int64_t scored_windows = 0;
+  const auto take = [&](std::span<const Window> batch, std::span<const float> nll) {
+    const Window& shape = batch.front();
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const std::span<const float> scored = nll.subspan(i * shape.tail(), shape.scored);
+      add_scores(tokens, batch[i].first_target(), scored, tables, &sum);
+      if (nll_out != nullptr) nll_out->insert(nll_out->end(), scored.begin(), scored.end());
+    }
+    scored_windows += static_cast<int64_t>(batch.size());
+    if (progress) progress(scored_windows);
+  };
+  PassGuard guard{session};
+  std::deque<std::span<const Window>> submitted;
+  const auto take_oldest = [&] {
+    const std::span<const Window> batch = submitted.front();
+    submitted.pop_front();
+    take(batch, session->collect_nll());
+  };
   std::vector<int32_t> ids, targets;
   std::vector<float> nll, logits;
   for (size_t done = 0; done < windows.size();) {
     const std::span<const Window> batch = windows.subspan(done, batch_size(*session, windows.subspan(done), options.batch));
     const Window& shape = batch.front();
-    gather(tokens, batch, &ids, &targets);
-    nll.resize(targets.size());
-    if (options.mixture) {
-      score_by_logits(session, ids, batch, options, &logits, nll);
-    } else {
-      session->score(ids, targets, static_cast<int64_t>(batch.size()), shape.length, shape.tail(), nll, options.logits_bf16,
-                     options.looping);
-    }
-    for (size_t i = 0; i < batch.size(); ++i) {
-      const std::span<const float> scored = std::span(nll).subspan(i * shape.tail(), shape.scored);
-      add_scores(tokens, batch[i].first_target(), scored, tables, &sum);
-      if (nll_out != nullptr) nll_out->insert(nll_out->end(), scored.begin(), scored.end());
-    }
     done += batch.size();
-    if (progress) progress(static_cast<int64_t>(done));
+    gather(tokens, batch, &ids, &targets);
+    if (options.mixture) {
+      nll.resize(targets.size());
+      score_by_logits(session, ids, batch, options, &logits, nll);
+      take(batch, nll);
+      continue;
+    }
+    if (session->in_flight() == Session::kPasses) take_oldest();
+    session->submit_score(ids, targets, static_cast<int64_t>(batch.size()), shape.length, shape.tail(), options.logits_bf16,
+                          options.looping);
+    submitted.push_back(batch);
   }
+  while (!submitted.empty()) take_oldest();
   return sum;
 }
 
