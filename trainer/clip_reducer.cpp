@@ -1,6 +1,9 @@
 // See clip_reducer.h.
 #include "trainer/clip_reducer.h"
 
+#include <cstring>
+
+#include "formats/check.h"
 #include "graph/builder.h"
 
 namespace sixteen {
@@ -11,6 +14,7 @@ ClipReducer::ClipReducer(Session* session, double clip_norm, int64_t ranks) : de
   one_ = device_.allocate(sizeof(float));
   const float one = 1;
   device_.upload(one_.data(), &one, sizeof(one));
+  for (int64_t r = 0; r < ranks; ++r) norms_.push_back(device_.make_transfer(sizeof(float)));
 
   const auto compile = [&](Builder& b, Buffer* arena) {
     const Graph graph = b.finish();
@@ -38,13 +42,25 @@ ClipReducer::ClipReducer(Session* session, double clip_norm, int64_t ranks) : de
   finish_ = compile(finish, &finish_arena_);
 }
 
-double ClipReducer::add_rank() {
+void ClipReducer::add_rank() {
+  CHECK(added_ < norms_.size());
   add_->run();
-  float norm = 0;
-  device_.download(&norm, add_->data(norm_), sizeof(norm));
-  return norm;
+  norms_[added_++]->fetch(add_->data(norm_), sizeof(float));
 }
 
 void ClipReducer::finish() { finish_->run(); }
+
+double ClipReducer::mean_norm() {
+  double sum = 0;
+  for (size_t i = 0; i < added_; ++i) {
+    norms_[i]->wait();
+    float norm = 0;
+    std::memcpy(&norm, norms_[i]->host(), sizeof(norm));
+    sum += norm;
+  }
+  const double ranks = static_cast<double>(added_);
+  added_ = 0;
+  return sum / ranks;
+}
 
 }  // namespace sixteen

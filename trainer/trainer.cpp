@@ -96,15 +96,14 @@ bool Trainer::finished() const {
   return c.clock == "wall" && train_seconds_ >= c.budget_seconds - c.reserve_seconds;
 }
 
-// Forward and backward of `windows` windows of one loader; returns their weighted loss.
-double Trainer::accumulate(TrainLoader* loader, int64_t windows) {
+// Forward and backward of `windows` windows of one loader, submitted; weighted losses that came in meanwhile go to *loss.
+void Trainer::accumulate(TrainLoader* loader, int64_t windows, double* loss) {
   const TrainConfig& c = options_.train;
-  double loss = 0;
   for (int64_t done = 0; done < windows; done += c.micro_windows) {
     loader->next_batch(c.micro_windows, ids_.data(), targets_.data());
-    loss += session_->train(ids_, targets_, row_weight_, c.micro_windows, c.seq_len, looping());
+    if (session_->in_flight() == Session::kPasses) *loss += session_->collect_loss();
+    session_->submit_train(ids_, targets_, row_weight_, c.micro_windows, c.seq_len, looping());
   }
-  return loss;
 }
 
 void Trainer::check_finite(double loss) const {
@@ -144,18 +143,17 @@ double Trainer::step() {
   std::fill(row_weight_.begin(), row_weight_.end(), 1.0f / static_cast<float>(mean_over * c.seq_len));
   start_fake_quant_when_due();
   session_->zero_grads();
-  double loss = 0, local_norms = 0;
+  double loss = 0;
   for (const auto& loader : loaders_) {
-    loss += accumulate(loader.get(), windows);
-    if (reducer_) local_norms += reducer_->add_rank();
+    accumulate(loader.get(), windows, &loss);
+    if (reducer_) reducer_->add_rank();
   }
-  if (reducer_) {
-    reducer_->finish();
-    loss /= static_cast<double>(ranks);
-  }
+  if (reducer_) reducer_->finish();
   last_lr_scale_ = scheduled_lr();
   const double norm = optimizer_->step({.lr_scale = last_lr_scale_, .momentum = muon_momentum(plan, step_)});
-  last_norm_ = reducer_ ? local_norms / static_cast<double>(ranks) : norm;  // before clipping; NaN in either way
+  while (session_->in_flight() > 0) loss += session_->collect_loss();
+  if (reducer_) loss /= static_cast<double>(ranks);
+  last_norm_ = reducer_ ? reducer_->mean_norm() : norm;  // before clipping; NaN in either way
   check_finite(loss);
   ++step_;
   take_snapshot_when_due();

@@ -69,7 +69,7 @@ class Trainer {
   void set_fake_quant();
   void take_snapshot_when_due();
   bool finished() const;
-  double accumulate(TrainLoader* loader, int64_t windows);
+  void accumulate(TrainLoader* loader, int64_t windows, double* loss);
   void check_finite(double loss) const;
   struct Interval;  // see train_loop.cpp
   void loop_until_done(RunResult* result);
