@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "evaluator/commands.h"
 #include "evaluator/method_flags.h"
@@ -21,8 +22,10 @@ namespace sixteen {
 namespace {
 
 struct ScoreCommand {
-  std::string model, data, tokenizer, nll_out, report, device = "cpu";
+  std::string model, data, tokenizer, nll_out, report, ledger, device = "cpu";
   MethodFlags method;
+  int64_t snapshots = 4;
+  bool resume_ledger = false;
   int threads = 0;
   Console console;
 };
@@ -45,6 +48,7 @@ void write_outputs(const ScoreCommand& o, const Model& model, const ScoreMethod&
 void run(ScoreCommand& o) {
   install_interrupt_handler();
   settle_flags(&o.method);
+  if (o.resume_ledger && o.ledger.empty()) throw UsageError("--resume-ledger needs --ledger DIR: the run to go on with");
   const Model model = load_model(o.model);
   const ScoreMethod method = read_method(o.method, model.config);
   const Tokenizer tokenizer(o.tokenizer);
@@ -53,6 +57,7 @@ void run(ScoreCommand& o) {
          "; give the tokenizer that the model was trained with");
   }
   const ByteTables tables = tokenizer.byte_tables(model.config.vocab);
+  const auto started = LedgerRecorder::Clock::now();  // of the evaluation: validation tokens are read from here on
   const std::vector<uint16_t> tokens = read_shards(o.data, model.config.vocab);
   const int64_t window = method.config.window;
   if (static_cast<int64_t>(tokens.size()) < window + 1) {
@@ -63,8 +68,12 @@ void run(ScoreCommand& o) {
   for (const std::string& path : {o.nll_out, o.report}) {
     if (!path.empty()) OutputFile probe(path);  // an unwritable place is better known before the scoring
   }
+  std::optional<LedgerRecorder> ledger;
+  if (!o.ledger.empty()) {
+    ledger.emplace(o.ledger, o.resume_ledger, o.snapshots, scored_files(o.model, o.data, o.tokenizer, tokenizer.bos_id()), started);
+  }
   const bool keep_nll = !o.nll_out.empty() || !o.report.empty();
-  const ScoreOutcome r = run_scoring(method, &session, tokens, tables, tokenizer.bos_id(), keep_nll, o.console);
+  const ScoreOutcome r = run_scoring(method, &session, tokens, tables, tokenizer.bos_id(), keep_nll, o.console, ledger ? &*ledger : nullptr);
   if (!std::isfinite(r.sum.nll)) fail(o.model, ": the loss is ", r.sum.nll, ": the weights overflow; was the training run sound?");
 
   char bpb[32];
@@ -94,6 +103,11 @@ void add_score_command(CLI::App& app) {
                 "write the nats of every scored target, float32, window by window: target 1, 2, ... under --edge exact; under "
                 "tail_repeated repeated targets appear again, under full_only targets stride + 1 .. window are missing");
   c->add_option("--report", o->report, "write a picture of the score (HTML), curves in the order of --nll-out");
+  c->add_option("--ledger", o->ledger, "new folder for a chained record of the run, which sixteen-eval verify judges");
+  c->add_flag("--resume-ledger", o->resume_ledger, "go on with the run in --ledger that was cut off, to the same bits");
+  c->add_option("--ledger-states", o->snapshots, "with --ttt: how often the ledger keeps the complete state, to start midway from")
+      ->check(kNonNegative)
+      ->capture_default_str();
   c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
   c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(kNonNegative)->capture_default_str();
   c->callback([o] { run(*o); });

@@ -34,7 +34,7 @@ std::string tap_in_text(const TapInConfig& t) {
 }  // namespace
 
 ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<const uint16_t> tokens, const ByteTables& tables,
-                         int32_t bos, bool keep_nll, const Console& console) {
+                         int32_t bos, bool keep_nll, const Console& console, LedgerRecorder* ledger) {
   const int64_t targets = static_cast<int64_t>(tokens.size()) - 1;
   ScoreRun run(method, session, tokens, tables, bos);
   ScoreOutcome outcome;
@@ -44,13 +44,23 @@ ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<
   Progress progress(console, method.scoring == Scoring::kTraining ? "scoring and training" : "scoring", outcome.windows.size(), "windows");
   uint64_t windows = 0;
   std::string note;
-  for (int64_t chunk = 0; chunk < static_cast<int64_t>(run.chunks().size()); ++chunk) {
+  std::vector<float> nll;
+  int64_t chunk = ledger == nullptr ? 0 : ledger->begin(&run, &outcome.sum, keep_nll ? &outcome.nll : nullptr);
+  for (int64_t before = 0; before < chunk; ++before) windows += run.chunks()[before].windows.size();
+  for (; chunk < static_cast<int64_t>(run.chunks().size()); ++chunk) {
     const auto show = [&](int64_t done) { progress.update(windows + static_cast<uint64_t>(done), note); };
-    outcome.sum.add(run.score(chunk, keep_nll ? &outcome.nll : nullptr, show));
+    nll.clear();
+    const ScoreSum sum = run.score(chunk, &nll, show);
+    outcome.sum.add(sum);
+    if (keep_nll) outcome.nll.insert(outcome.nll.end(), nll.begin(), nll.end());
+    if (ledger != nullptr) ledger->scored(chunk, nll, sum);
     windows += run.chunks()[chunk].windows.size();
     note = "bpb " + std::to_string(outcome.sum.bpb()).substr(0, 6);
-    outcome.ttt_steps += static_cast<int64_t>(run.train(chunk).size());
+    const std::vector<TttStep> steps = run.train(chunk);
+    outcome.ttt_steps += static_cast<int64_t>(steps.size());
+    if (ledger != nullptr) ledger->trained(chunk, steps);
   }
+  if (ledger != nullptr) ledger->finish(outcome.sum);
   progress.finish();
   outcome.seconds = progress.seconds();
   if (run.tap_in() != nullptr) outcome.tap_in = run.tap_in()->counts();

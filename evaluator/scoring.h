@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "evaluator/ledger.h"
 #include "evaluator/score_run.h"
 #include "formats/tokenizer.h"
 #include "model/console.h"
@@ -25,9 +26,9 @@ struct ScoreOutcome {
   std::vector<float> nll;       // as score_windows() fills it, when asked for
 };
 
-// Enables the hash embedding, scores all of `tokens`, shows progress. bos: the id that begins documents (Tap-In).
+// Enables the hash embedding, scores all of `tokens`, shows progress. bos: the id that begins documents (Tap-In). ledger may be null.
 ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<const uint16_t> tokens, const ByteTables& tables,
-                         int32_t bos, bool keep_nll, const Console& console);
+                         int32_t bos, bool keep_nll, const Console& console, LedgerRecorder* ledger = nullptr);
 
 // "sliding windows of 2048, stride 64, ..." in one line.
 std::string method_text(const ScoreMethod& method);

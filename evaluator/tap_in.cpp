@@ -30,6 +30,7 @@ TapInMatcher::TapInMatcher(std::span<const uint16_t> tokens, int32_t bos, const 
 }
 
 void TapInMatcher::read_until(int64_t end) const {
+  if (end > read_end_) read_hash_.update(std::as_bytes(tokens_.subspan(static_cast<size_t>(read_end_), static_cast<size_t>(end - read_end_))));
   for (; read_end_ < end; ++read_end_) {
     const uint16_t token = tokens_[read_end_];
     if (token >= places_.size()) places_.resize(size_t{token} + 1);

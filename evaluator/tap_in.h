@@ -12,10 +12,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "formats/sha256.h"
 #include "model/score.h"
 #include "model/windows.h"
 
@@ -57,15 +59,16 @@ class TapInMatcher {
   TapInMatcher(std::span<const uint16_t> tokens, int32_t bos, const TapInConfig& config);
   // Hints of the window's scored positions, ascending. A pure function of the tokens up to each position.
   std::vector<TapInHint> match(const Window& window) const;
+  void read_until(int64_t end) const;
   // Tokens that were looked at so far: those from the stream's start to the last scored position of a window.
   int64_t read_end() const { return read_end_; }
+  Sha256 read_digest() const { return read_hash_.so_far(); }  // of those tokens, as the shards hold them
 
  private:
   struct Match {
     int64_t place, length;
   };
   std::span<const uint32_t> places(uint16_t token, int64_t begin, int64_t end) const;  // in [begin, end), ascending
-  void read_until(int64_t end) const;
   int64_t length_at(int64_t place, int64_t current, int64_t longest) const;
   void extend(int64_t begin, int64_t end, int64_t current, int64_t position, bool first, std::vector<Match>* matches) const;
   int64_t document_start(int64_t start) const;  // of the document that `start` lies in; -1: none has begun
@@ -75,6 +78,7 @@ class TapInMatcher {
   TapInConfig config_;
   mutable std::vector<std::vector<uint32_t>> places_;  // by token: its positions before read_end_; grows as windows come
   mutable int64_t read_end_ = 0;
+  mutable Sha256Stream read_hash_;
 };
 
 // One position's distribution, mixed with a hint or not.
@@ -108,6 +112,9 @@ class TapIn {
   void operator()(const Window& window, std::span<const float> logits, std::span<float> nll);
   const TapInCounts& counts() const { return counts_; }
   int64_t read_end() const { return matcher_.read_end(); }
+  Sha256 read_digest() const { return matcher_.read_digest(); }
+  // As if all windows up to this position of the stream had been scored: for runs that start midway.
+  void read_until(int64_t end) { matcher_.read_until(end); }
 
  private:
   std::span<const uint16_t> tokens_;

@@ -46,6 +46,17 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+void write_all(int fd, const std::string& path, const void* data, size_t bytes) {
+  const char* next = static_cast<const char*>(data);
+  for (size_t left = bytes; left > 0;) {
+    const ssize_t written = ::write(fd, next, left);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail_with_reason(path, "cannot write");
+    next += written;
+    left -= static_cast<size_t>(written);
+  }
+}
+
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
@@ -113,14 +124,7 @@ OutputFile::~OutputFile() {
 
 void OutputFile::write(const void* data, size_t bytes) {
   CHECK(fd_ >= 0);
-  const char* next = static_cast<const char*>(data);
-  for (size_t left = bytes; left > 0;) {
-    const ssize_t written = ::write(fd_, next, left);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail_with_reason(path_, "cannot write");
-    next += written;
-    left -= static_cast<size_t>(written);
-  }
+  write_all(fd_, path_, data, bytes);
   size_ += bytes;
 }
 
@@ -161,6 +165,26 @@ void OutputFile::commit() {
     fsync(folder);
     close(folder);
   }
+}
+
+AppendFile::AppendFile(const std::string& path, uint64_t keep) : path_(path), size_(keep) {
+  fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (fd_ < 0) fail_with_reason(path, "cannot open for writing");
+  struct stat status {};
+  if (fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode)) fail(path, ": expected a regular file");
+  if (static_cast<uint64_t>(status.st_size) < keep) fail(path, ": expected at least ", keep, " bytes, found ", status.st_size);
+  if (ftruncate(fd_, static_cast<off_t>(keep)) != 0) fail_with_reason(path, "cannot write");
+}
+
+AppendFile::~AppendFile() { close(fd_); }
+
+void AppendFile::append(const void* data, size_t bytes) {
+  write_all(fd_, path_, data, bytes);
+  size_ += bytes;
+}
+
+void AppendFile::sync() {
+  if (fsync(fd_) != 0) fail_with_reason(path_, "cannot write to disk");
 }
 
 std::string read_text_file(const std::string& path) {

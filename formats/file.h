@@ -52,6 +52,26 @@ class OutputFile {
   uint64_t size_ = 0;
 };
 
+// A file that grows at its end and is never rewritten: what a killed program leaves is a prefix of what it wrote. Opening one that is
+// there cuts it to `keep` bytes.
+class AppendFile {
+ public:
+  AppendFile(const std::string& path, uint64_t keep);
+  ~AppendFile();
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  uint64_t size() const { return size_; }
+  void append(const void* data, size_t bytes);
+  void sync();  // what was appended survives a power cut from here on
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
 std::string read_text_file(const std::string& path);
 void write_file(const std::string& path, std::string_view content);  // atomic, through OutputFile
 

@@ -3,6 +3,8 @@
 
 #include <openssl/evp.h>
 
+#include <string_view>
+
 #include "formats/check.h"
 
 namespace sixteen {
@@ -23,6 +25,12 @@ void Sha256Stream::update(std::span<const std::byte> bytes) {
   CHECK(EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) == 1);
 }
 
+Sha256 Sha256Stream::so_far() const {
+  Sha256Stream copy;
+  CHECK(EVP_MD_CTX_copy_ex(copy.state_->context, state_->context) == 1);
+  return copy.finish();
+}
+
 Sha256 Sha256Stream::finish() {
   Sha256 digest{};
   unsigned length = 0;
@@ -33,6 +41,14 @@ Sha256 Sha256Stream::finish() {
 Sha256 sha256(std::span<const std::byte> bytes) {
   Sha256Stream stream;
   stream.update(bytes);
+  return stream.finish();
+}
+
+Sha256 tree_root(uint64_t bytes, std::span<const Sha256> leaves) {
+  Sha256Stream stream;
+  stream.update(std::as_bytes(std::span(std::string_view("sixteen tree"))));
+  stream.update(std::as_bytes(std::span(&bytes, 1)));
+  stream.update(std::as_bytes(leaves));
   return stream.finish();
 }
 

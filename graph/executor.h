@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/sha256.h"
 #include "graph/communicator.h"
 #include "graph/graph.h"
 #include "graph/plan.h"
@@ -53,6 +54,8 @@ class Device {
   virtual Buffer allocate(size_t bytes) = 0;
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;
+  // SHA-256 of each leaf of kLeafBytes (formats/sha256.h) of device memory.
+  virtual std::vector<Sha256> leaf_digests(const void* device, size_t bytes) = 0;
   virtual std::unique_ptr<Transfer> make_transfer(size_t bytes) = 0;  // of up to so many bytes; must not outlive the device
   // The graph is copied in. `arena` must hold plan.arena_bytes.
   virtual std::unique_ptr<Executor> compile(const Graph& graph, const Plan& plan, Buffer arena) = 0;

@@ -55,6 +55,18 @@ class CpuDevice : public Device {
 
   std::unique_ptr<Transfer> make_transfer(size_t bytes) override { return std::make_unique<HostTransfer>(bytes); }
 
+  std::vector<Sha256> leaf_digests(const void* device, size_t bytes) override {
+    std::vector<Sha256> leaves(leaf_count(bytes));
+    const auto* data = static_cast<const std::byte*>(device);
+    pool_->parallel_for(static_cast<int64_t>(leaves.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const size_t from = static_cast<size_t>(i) * kLeafBytes;
+        leaves[i] = sha256({data + from, std::min(kLeafBytes, bytes - from)});
+      }
+    });
+    return leaves;
+  }
+
   std::unique_ptr<Executor> compile(const Graph& graph, const Plan& plan, Buffer arena) override {
     return std::make_unique<CpuExecutor>(pool_, ranks_, graph, plan, std::move(arena));
   }

@@ -4,10 +4,14 @@
 // download() waits. upload() returns when the host memory may be reused: the driver has staged pageable memory by then.
 #include "graph/cuda/cuda_device.h"
 
+#include <cstring>
+
 #include "graph/cuda/cuda_executor.h"
 #include "graph/cuda/cuda_transfer.h"
 #include "graph/cuda/gemm.h"
+#include "graph/cuda/kernels.h"
 #include "graph/cuda/launch.h"
+#include "graph/cuda/sha256_leaf.h"
 
 namespace sixteen::cuda {
 namespace {
@@ -35,6 +39,21 @@ class CudaDevice : public Device {
 
   std::unique_ptr<Transfer> make_transfer(size_t bytes) override { return make_cuda_transfer(card_, bytes); }
 
+  std::vector<Sha256> leaf_digests(const void* device, size_t bytes) override {
+    const size_t leaves = leaf_count(bytes);
+    if (digests_.bytes() < leaves * sizeof(Sha256Words)) digests_ = allocate(leaves * sizeof(Sha256Words));
+    auto* words = reinterpret_cast<Sha256Words*>(digests_.data());
+    cuda::leaf_digests(card_->stream, device, bytes, words);
+    std::vector<Sha256Words> found(leaves);
+    download(found.data(), words, leaves * sizeof(Sha256Words));
+    std::vector<Sha256> digests(leaves);
+    for (size_t i = 0; i < leaves; ++i) {
+      for (uint32_t& word : found[i].h) word = swap_bytes(word);
+      std::memcpy(digests[i].data(), found[i].h, sizeof found[i].h);
+    }
+    return digests;
+  }
+
   std::unique_ptr<Executor> compile(const Graph& graph, const Plan& plan, Buffer arena) override {
     return std::make_unique<CudaExecutor>(card_, graph, plan, std::move(arena));
   }
@@ -44,6 +63,7 @@ class CudaDevice : public Device {
  private:
   std::shared_ptr<Card> card_;
   Alone alone_;
+  Buffer digests_;  // of the largest buffer hashed so far
 };
 
 std::string version(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }

@@ -170,4 +170,8 @@ void adamw(Launch& l, float* p, const float* g, float* m, float* v, const AdamWS
 void sgd(Launch& l, float* p, const float* g, float* buffer, const float* coefficient, const float* lr, float momentum, int64_t count);
 void ema(Launch& l, float* e, const float* w, float decay, int64_t count);
 
+// --- sha256.cu: SHA-256 of each leaf of kLeafBytes (formats/sha256.h) -> out [leaves], words as numbers
+struct Sha256Words;
+void leaf_digests(cudaStream_t stream, const void* data, size_t bytes, Sha256Words* out);
+
 }  // namespace sixteen::cuda

@@ -269,6 +269,18 @@ TEST(CudaAttention, TailQueriesHaveTheSameBits) {
   EXPECT_TRUE(same_bits(run(70), run(seq)));
 }
 
+TEST(CudaDevice, HashesLeavesAsTheCpuDoes) {
+  if (card() == nullptr) GTEST_SKIP() << "no CUDA card";
+  const auto cpu = make_device("cpu", 2);
+  for (const size_t bytes : {size_t{4}, kLeafBytes, 37 * kLeafBytes + 60}) {
+    std::vector<uint32_t> words(bytes / 4);
+    for (size_t i = 0; i < words.size(); ++i) words[i] = static_cast<uint32_t>(i * 2654435761u + 1);
+    const Buffer buffer = card()->allocate(bytes);
+    card()->upload(buffer.data(), words.data(), bytes);
+    EXPECT_EQ(card()->leaf_digests(buffer.data(), bytes), cpu->leaf_digests(words.data(), bytes)) << bytes;
+  }
+}
+
 TEST(CudaDevice, RefusesMoreMemoryThanThereIs) {
   if (card() == nullptr) GTEST_SKIP() << "no CUDA card";
   try {
