@@ -36,11 +36,12 @@ ScoreRun::ScoreRun(const ScoreMethod& method, Session* session, std::span<const 
       session_(session),
       tokens_(tokens),
       tables_(tables),
+      bos_(bos),
       chunks_(score_chunks(method, static_cast<int64_t>(tokens.size()) - 1)) {
   const EvalConfig& c = method_.config;
   const TttConfig& t = c.ttt;
   if (method_.hash) session_->enable_hash(c.hash);
-  if (c.tap_in.enabled) tap_in_.emplace(tokens, bos, c.tap_in);
+  forget_reads();
   state_.emplace_back("weights", session_->weights());
   if (method_.scoring != Scoring::kTraining) return;
   session_->set_fake_quant(t.fake_quant);
@@ -51,15 +52,25 @@ ScoreRun::ScoreRun(const ScoreMethod& method, Session* session, std::span<const 
   state_.emplace_back("hash_momentum", sgd_->hash_momentum());
 }
 
+void ScoreRun::forget_reads() {
+  if (method_.config.tap_in.enabled) tap_in_.emplace(tokens_, bos_, method_.config.tap_in);
+}
+
 bool ScoreRun::trains(int64_t chunk) const {
   return sgd_ != nullptr && method_.config.ttt.epochs > 0 && !chunks_[chunk].train_starts.empty();
 }
 
-ScoreSum ScoreRun::score(int64_t chunk, std::vector<float>* nll, const std::function<void(int64_t)>& progress) {
+ScoreSum ScoreRun::score(int64_t chunk, std::vector<float>* nll, const std::function<void(int64_t)>& progress, int64_t through) {
+  const std::vector<Window>& all = chunks_[chunk].windows;
+  const auto wanted = std::partition_point(all.begin(), all.end(), [&](const Window& window) { return window.first_target() <= through; });
+  return score(std::span(all).first(static_cast<size_t>(wanted - all.begin())), nll, progress);
+}
+
+ScoreSum ScoreRun::score(std::span<const Window> windows, std::vector<float>* nll, const std::function<void(int64_t)>& progress) {
   const EvalConfig& c = method_.config;
   ScoreOptions options{.batch = c.batch, .logits_bf16 = c.logits_bf16, .looping = true};
   if (tap_in_) options.mixture = std::ref(*tap_in_);
-  return score_windows(session_, tokens_, chunks_[chunk].windows, &tables_, options, nll, [&](int64_t done) {
+  return score_windows(session_, tokens_, windows, &tables_, options, nll, [&](int64_t done) {
     if (progress) progress(done);
     stop_if_interrupted();
   });

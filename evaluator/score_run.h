@@ -51,7 +51,10 @@ class ScoreRun {
   bool trains(int64_t chunk) const;
 
   // Losses of a chunk's targets, appended to `nll` (may be null) window by window; progress(windows of this chunk) may be null.
-  ScoreSum score(int64_t chunk, std::vector<float>* nll, const std::function<void(int64_t)>& progress = nullptr);
+  // Windows whose first target lies behind `through` are left out.
+  ScoreSum score(int64_t chunk, std::vector<float>* nll, const std::function<void(int64_t)>& progress = nullptr, int64_t through = INT64_MAX);
+  // Losses of these windows of one chunk, in the same way.
+  ScoreSum score(std::span<const Window> windows, std::vector<float>* nll, const std::function<void(int64_t)>& progress = nullptr);
   // The training that follows a chunk's scores; nothing where trains() is false. Throws Error when it diverges.
   std::vector<TttStep> train(int64_t chunk);
 
@@ -59,6 +62,7 @@ class ScoreRun {
   // "momentum", "hash", "hash_momentum". Whoever writes to it calls state_changed().
   const std::vector<std::pair<std::string, Buffer>>& state() const { return state_; }
   void state_changed() { session_->refresh_bf16(); }
+  void forget_reads();  // the stream has changed: Tap-In begins anew
 
   Session& session() { return *session_; }
   std::span<const uint16_t> tokens() const { return tokens_; }
@@ -72,6 +76,7 @@ class ScoreRun {
   Session* session_;
   std::span<const uint16_t> tokens_;
   const ByteTables& tables_;
+  int32_t bos_;
   std::vector<Chunk> chunks_;
   std::optional<TapIn> tap_in_;
   std::unique_ptr<Sgd> sgd_;  // null without training

@@ -10,7 +10,7 @@
 
 #include "graph/cpu/gemm.h"
 #include "tests/graph/op_cases.h"
-#include "tests/graph/reference.h"
+#include "graph/reference/reference.h"
 
 namespace sixteen::testing {
 
@@ -73,7 +73,7 @@ std::string printed(double value) {
 TEST_P(OpTest, Fp64EqualsTheReference) {
   const CaseGraph c = build(DType::kF64, false);
   const Results results = run_on_cpu(c, 2);
-  const auto reference = run_reference(c.graph, c.bound);
+  const auto reference = reference::run_reference(c.graph, c.bound);
   for (const CaseGraph::Result& r : c.results) {
     EXPECT_GT(largest(reference[r.id]), 0) << r.name;
     EXPECT_LT(relative_error(results.at(r.name), reference[r.id]), 1e-12) << r.name;
@@ -109,7 +109,7 @@ class Differences {
   double objective(const std::vector<double>& direction, double t) const {
     auto bound = forward_.bound;
     for (size_t i = 0; i < direction.size(); ++i) bound[of_][i] += t * direction[i];
-    const auto values = run_reference(forward_.graph, bound);
+    const auto values = reference::run_reference(forward_.graph, bound);
     double sum = 0;
     for (const CaseGraph::Term& term : forward_.objective) {
       for (size_t i = 0; i < values[term.value].size(); ++i) sum += values[term.value][i] * values[term.weight][i];

@@ -5,7 +5,7 @@
 
 #include "graph/graph.h"
 
-namespace sixteen::testing {
+namespace sixteen::reference {
 
 using Numbers = std::vector<double>;
 
@@ -32,4 +32,4 @@ double nearest_bf16(double x);
 bool reference_row_op(const ReferenceCall& c);
 bool reference_optim_op(const ReferenceCall& c);
 
-}  // namespace sixteen::testing
+}  // namespace sixteen::reference

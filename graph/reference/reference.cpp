@@ -1,12 +1,12 @@
 // The reference interpreter (reference.h): dense, attention and head ops here, rows and optimisers in reference_rows.cpp.
-#include "tests/graph/reference.h"
+#include "graph/reference/reference.h"
 
 #include <cmath>
 
 #include "formats/check.h"
-#include "tests/graph/reference_ops.h"
+#include "graph/reference/reference_ops.h"
 
-namespace sixteen::testing {
+namespace sixteen::reference {
 
 namespace {
 
@@ -170,4 +170,4 @@ std::vector<Numbers> run_reference(const Graph& graph, const std::map<ValueId, N
   return values;
 }
 
-}  // namespace sixteen::testing
+}  // namespace sixteen::reference

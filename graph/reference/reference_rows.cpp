@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tests/graph/reference_ops.h"
+#include "graph/reference/reference_ops.h"
 
-namespace sixteen::testing {
+namespace sixteen::reference {
 
 namespace {
 
@@ -323,4 +323,4 @@ bool reference_optim_op(const ReferenceCall& c) {
   }
 }
 
-}  // namespace sixteen::testing
+}  // namespace sixteen::reference
