@@ -14,6 +14,7 @@ class CudaTransfer : public Transfer {
     void* memory = nullptr;
     SIXTEEN_CUDA_CHECK(cudaHostAlloc(&memory, std::max<size_t>(bytes, 1), cudaHostAllocDefault));
     host_ = static_cast<std::byte*>(memory);
+    SIXTEEN_CUDA_CHECK(cudaEventRecord(used_, card_->stream));  // the first upload waits for the zeros of a new allocation
   }
 
   ~CudaTransfer() override {
