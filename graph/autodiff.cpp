@@ -4,6 +4,7 @@
 // of x + s a) the same memory is reused: by the time anything is added to it, every reader of the old meaning has run, because
 // nodes execute in the order in which they are added here. Bound values are never reused that way.
 #include <map>
+#include <set>
 
 #include "formats/check.h"
 #include "graph/builder.h"
@@ -18,6 +19,8 @@ class Autodiff {
       if (value(static_cast<ValueId>(i)).gradient != kNoValue) needs_[i] = true;
     }
     for (const Node& node : b_.graph_.nodes_) {
+      if (node.op == Op::kLinearLeakyReluSq && node.out.size() > 1) activations_[node.out[0]] = {node.out[1], node.attrs.alpha};
+      if (node.op == Op::kScaleRows) matrices_.insert(node.out[0]);
       for (ValueId in : node.in) {
         if (!needs_[in]) continue;
         for (ValueId out : node.out) needs_[out] = true;
@@ -33,7 +36,9 @@ class Autodiff {
   void run() {
     const std::vector<Node> forward = b_.graph_.nodes_;  // a copy: nodes are appended below
     for (auto node = forward.rbegin(); node != forward.rend(); ++node) {
-      const auto found = node->op == Op::kHeadLoss ? gradients_.end() : gradients_.find(node->out[0]);
+      if (node->op == Op::kLinearLeakyReluSq) linear_leaky_relu_sq(*node);
+      const bool done = node->op == Op::kHeadLoss || node->op == Op::kLinearLeakyReluSq;
+      const auto found = done ? gradients_.end() : gradients_.find(node->out[0]);
       if (found != gradients_.end() && needs_[node->out[0]]) differentiate(*node, found->second);
     }
   }
@@ -52,6 +57,11 @@ class Autodiff {
   Value& value(ValueId id) { return b_.graph_.values_[id]; }
   bool needs(ValueId id) const { return needs_[id]; }
 
+  struct Activation {
+    ValueId input;
+    double slope;
+  };
+
   // Where the gradient of an activation goes: its weight's gradient, the gradient begun earlier, or a fresh value. An input
   // that nobody asked about gets a value that nobody reads.
   Target target(ValueId of) {
@@ -59,7 +69,9 @@ class Autodiff {
     if (!needs(of)) return {b_.temp(b_.shape(of), value(of).dtype), false};
     const auto found = gradients_.find(of);
     if (found != gradients_.end()) return {found->second, true};
-    return {gradients_[of] = b_.temp(b_.shape(of), value(of).dtype), false};
+    // Matrices made from weights have gradients as wide as the weights': they are summed over all visits of a layer.
+    const DType dtype = matrices_.count(of) != 0 ? b_.bound_dtype() : value(of).dtype;
+    return {gradients_[of] = b_.temp(b_.shape(of), dtype), false};
   }
 
   // The same for outputs that kernels always add to (gradients of per-channel parameters).
@@ -103,9 +115,31 @@ class Autodiff {
       else emit(Op::kMatmul, {.ta = !ta, .tb = false}, {a, dy}, {b});
     }
     if (needs(a)) {
-      if (ta) emit(Op::kMatmul, {.ta = tb, .tb = true}, {b, dy}, {a});
+      const auto activation = activations_.find(a);
+      // The gradient of LeakyReLU^2 itself is never stored: it goes straight through to the input.
+      if (activation != activations_.end() && !ta && tb) {
+        const auto [h, slope] = activation->second;
+        emit(Op::kMatmulLeakyReluSqGrad, {.alpha = slope}, {dy, b, h}, {h});
+      } else if (ta) emit(Op::kMatmul, {.ta = tb, .tb = true}, {b, dy}, {a});
       else emit(Op::kMatmul, {.ta = false, .tb = !tb}, {dy, b}, {a});
     }
+  }
+
+  void linear_leaky_relu_sq(const Node& node) {
+    const auto dy = gradients_.find(node.out[0]);
+    if (dy != gradients_.end()) {  // of uses other than in products
+      CHECK(node.out.size() > 1);
+      emit(Op::kLeakyReluSqGrad, {.alpha = node.attrs.alpha}, {node.out[1], dy->second}, {node.out[1]});
+    }
+    const auto dh = gradients_.find(node.out.back());
+    if (dh != gradients_.end() && needs(node.out.back())) matmul(node, dh->second);
+  }
+
+  void mix_norm(const Node& node, ValueId dy) {
+    std::vector<ValueId> in = {node.in[0], node.in[1], node.in[2], dy};
+    const ValueId mix_gradient = node.out.size() > 1 ? gradient_of(node.out[1]) : kNoValue;
+    if (mix_gradient != kNoValue) in.push_back(mix_gradient);
+    emit(Op::kMixNormGrad, node.attrs, in, {node.in[0], node.in[1]}, {node.in[2]});
   }
 
   void differentiate(const Node& node, ValueId dy);
@@ -113,6 +147,8 @@ class Autodiff {
   Builder& b_;
   std::vector<bool> needs_;
   std::map<ValueId, ValueId> gradients_;
+  std::map<ValueId, Activation> activations_;  // outputs of kLinearLeakyReluSq
+  std::set<ValueId> matrices_;                 // outputs of kScaleRows
 };
 
 void Autodiff::differentiate(const Node& node, ValueId dy) {
@@ -122,6 +158,11 @@ void Autodiff::differentiate(const Node& node, ValueId dy) {
       if (needs(in[1])) emit(Op::kEmbeddingGrad, node.attrs, {in[0], dy}, {}, {in[1]});
       return;
     case Op::kMatmul: return matmul(node, dy);
+    case Op::kLinearAdd:
+      matmul(node, dy);
+      return pass(in[2], dy, 1, true);
+    case Op::kMixNorm: return mix_norm(node, dy);
+    case Op::kScaleRows: return emit(Op::kScaleRowsGrad, node.attrs, {in[0], in[1], dy}, {in[0]}, {in[1]});
     case Op::kScale: return pass(in[0], dy, node.attrs.alpha, true);
     case Op::kScaleBy: return emit(Op::kScaleByGrad, node.attrs, {in[0], in[1], dy}, {in[0]}, {in[1]});
     case Op::kAddRow:
@@ -156,6 +197,7 @@ void Autodiff::differentiate(const Node& node, ValueId dy) {
     case Op::kXsa: return emit(Op::kXsaGrad, node.attrs, {in[0], in[1], dy}, {in[0], in[1]});
     case Op::kSoftcap: return emit(Op::kSoftcapGrad, node.attrs, {in[0], dy}, {in[0]});
     case Op::kEmbeddingGrad: case Op::kBigramHash: case Op::kTailRows: case Op::kFill: case Op::kScaleByGrad: case Op::kAddRowGrad:
+    case Op::kLinearLeakyReluSq: case Op::kMatmulLeakyReluSqGrad: case Op::kMixNormGrad: case Op::kScaleRowsGrad:
     case Op::kRmsNormGrad: case Op::kSmearGrad: case Op::kHeadGateGrad:
     case Op::kResidualMixGrad: case Op::kAddScaledGrad: case Op::kSkipGateGrad: case Op::kLaneMixGrad: case Op::kLeakyReluSqGrad:
     case Op::kHeadNormGrad: case Op::kAttentionGrad: case Op::kXsaGrad: case Op::kSoftcapGrad: case Op::kHeadNll:

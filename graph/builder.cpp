@@ -99,6 +99,22 @@ ValueId Builder::matmul(ValueId a, ValueId b, bool ta, bool tb) {
   return y;
 }
 
+ValueId Builder::linear_add(ValueId x, ValueId a, ValueId w) {
+  CHECK(shape(a).rank() == 2 && shape(w).rank() == 2 && shape(a)[1] == shape(w)[1] && dtype(a) == dtype(w));
+  CHECK(shape(x) == (Shape{shape(a)[0], shape(w)[0]}));
+  const ValueId y = temp(shape(x));
+  add_node(Op::kLinearAdd, {.tb = true}, {a, w, x}, {y});
+  return y;
+}
+
+ValueId Builder::linear_leaky_relu_sq(ValueId x, ValueId w, double slope, bool keep_input) {
+  CHECK(shape(x).rank() == 2 && shape(w).rank() == 2 && shape(x)[1] == shape(w)[1] && dtype(x) == dtype(w));
+  std::vector<ValueId> out = {temp({shape(x)[0], shape(w)[0]})};
+  if (keep_input) out.push_back(temp(shape(out[0])));
+  add_node(Op::kLinearLeakyReluSq, {.alpha = slope, .tb = true}, {x, w}, out);
+  return out[0];
+}
+
 void Builder::add_gram(ValueId x, ValueId hessian) {
   CHECK(shape(x).rank() == 2 && shape(hessian) == (Shape{shape(x)[1], shape(x)[1]}));
   add_node(Op::kMatmul, {.ta = true}, {x, x}, {hessian});
@@ -141,6 +157,21 @@ ValueId Builder::residual_mix(ValueId x, ValueId x0, ValueId mix) {
   CHECK(shape(x) == shape(x0) && shape(mix) == (Shape{2, shape(x).last()}));
   const ValueId y = temp(shape(x));
   add_node(Op::kResidualMix, {}, {x, x0, mix}, {y});
+  return y;
+}
+
+Builder::MixNorm Builder::mix_norm(ValueId x, ValueId x0, ValueId mix, double eps, double alpha, bool keep_mix) {
+  CHECK(shape(x) == shape(x0) && shape(mix) == (Shape{2, shape(x).last()}));
+  std::vector<ValueId> out = {temp(shape(x))};
+  if (keep_mix) out.push_back(temp(shape(x)));
+  add_node(Op::kMixNorm, {.alpha = alpha, .eps = eps}, {x, x0, mix}, out);
+  return {out[0], keep_mix ? out[1] : kNoValue};
+}
+
+ValueId Builder::scale_rows(ValueId w, ValueId s) {
+  CHECK(shape(w).rank() == 2 && shape(s).numel() == shape(w)[0] && dtype(w) == bound_dtype());
+  const ValueId y = temp(shape(w));
+  add_node(Op::kScaleRows, {}, {w, s}, {y});
   return y;
 }
 

@@ -54,6 +54,9 @@ class Builder {
   ValueId tail_rows(ValueId x, int64_t seq, int64_t tail);
   ValueId matmul(ValueId a, ValueId b, bool ta, bool tb);
   ValueId linear(ValueId x, ValueId w) { return matmul(x, w, false, true); }  // x [R, in], w [out, in] -> [R, out]
+  ValueId linear_add(ValueId x, ValueId a, ValueId w);                        // x [R, out] + a [R, in] w^T
+  // LeakyReLU^2 of linear(x, w). keep_input: a gradient will be asked for.
+  ValueId linear_leaky_relu_sq(ValueId x, ValueId w, double slope, bool keep_input);
   void add_gram(ValueId x, ValueId hessian);                                  // hessian (state) += x^T x
   ValueId scale(ValueId x, double alpha);
   ValueId scale_by(ValueId x, ValueId s, double alpha = 1);
@@ -61,6 +64,13 @@ class Builder {
   ValueId axpby(ValueId x, ValueId y, double alpha, double beta);
   ValueId rms_norm(ValueId x, double eps, double alpha = 1);
   ValueId residual_mix(ValueId x, ValueId x0, ValueId mix);
+  // The norm of residual_mix(x, x0, mix), and the mix itself with keep_mix.
+  struct MixNorm {
+    ValueId normalised, mix;
+  };
+  MixNorm mix_norm(ValueId x, ValueId x0, ValueId mix, double eps, double alpha, bool keep_mix);
+  // w [out, in] (bound) with the scales of its product's channels: linear(a, scale_rows(w, s)) = s linear(a, w).
+  ValueId scale_rows(ValueId w, ValueId s);
   ValueId add_scaled(ValueId x, ValueId a, ValueId s);
   ValueId skip_gate(ValueId x, ValueId skip, ValueId w, ValueId gate);
   ValueId smear(ValueId x, ValueId gate, int64_t seq);

@@ -15,6 +15,9 @@ const char* op_name(Op op) {
     case Op::kBigramHash: return "bigram_hash";
     case Op::kTailRows: return "tail_rows";
     case Op::kMatmul: return "matmul";
+    case Op::kLinearAdd: return "linear_add";
+    case Op::kLinearLeakyReluSq: return "linear_leaky_relu_sq";
+    case Op::kMatmulLeakyReluSqGrad: return "matmul_leaky_relu_sq_grad";
     case Op::kFill: return "fill";
     case Op::kScale: return "scale";
     case Op::kScaleBy: return "scale_by";
@@ -26,6 +29,10 @@ const char* op_name(Op op) {
     case Op::kRmsNormGrad: return "rms_norm_grad";
     case Op::kResidualMix: return "residual_mix";
     case Op::kResidualMixGrad: return "residual_mix_grad";
+    case Op::kMixNorm: return "mix_norm";
+    case Op::kMixNormGrad: return "mix_norm_grad";
+    case Op::kScaleRows: return "scale_rows";
+    case Op::kScaleRowsGrad: return "scale_rows_grad";
     case Op::kAddScaled: return "add_scaled";
     case Op::kAddScaledGrad: return "add_scaled_grad";
     case Op::kSkipGate: return "skip_gate";
@@ -70,21 +77,22 @@ double flops_per_element(Op op) {
   switch (op) {
     case Op::kEmbedding: case Op::kBigramHash: case Op::kTailRows: case Op::kFill: case Op::kClipScale: return 0;
     case Op::kCast: return 0;
+    case Op::kLinearAdd: case Op::kLinearLeakyReluSq: case Op::kMatmulLeakyReluSqGrad: return 0;
     case Op::kMatmul: case Op::kAttention: case Op::kAttentionGrad: case Op::kHeadNll: case Op::kHeadLoss:
     case Op::kNewtonSchulz: case Op::kEmbeddingGrad: return 0;
-    case Op::kScale: case Op::kScaleBy: case Op::kAddRow: case Op::kAddRowGrad: case Op::kHeadGate: return 1;
-    case Op::kScaleByGrad: case Op::kSmear: case Op::kHeadGateGrad: return 3;
+    case Op::kScale: case Op::kScaleBy: case Op::kAddRow: case Op::kAddRowGrad: case Op::kHeadGate: case Op::kScaleRows: return 1;
+    case Op::kScaleByGrad: case Op::kSmear: case Op::kHeadGateGrad: case Op::kScaleRowsGrad: return 3;
     case Op::kAxpby: case Op::kResidualMix: case Op::kLeakyReluSq: case Op::kEma: return 3;
     case Op::kAddScaled: case Op::kSumSquares: return 2;
     case Op::kRmsNorm: case Op::kSoftcap: case Op::kMuonApply: return 4;
     case Op::kAddScaledGrad: case Op::kLeakyReluSqGrad: case Op::kSgd: return 4;
     case Op::kSkipGate: case Op::kXsa: case Op::kSoftcapGrad: return 5;
     case Op::kResidualMixGrad: case Op::kLaneMix: return 6;
-    case Op::kHeadNorm: case Op::kMuonDirection: case Op::kSmearGrad: return 7;
+    case Op::kHeadNorm: case Op::kMuonDirection: case Op::kSmearGrad: case Op::kMixNorm: return 7;
     case Op::kFakeQuant: return 9;
     case Op::kRmsNormGrad: return 8;
     case Op::kSkipGateGrad: case Op::kXsaGrad: case Op::kAdamW: return 12;
-    case Op::kHeadNormGrad: return 14;
+    case Op::kHeadNormGrad: case Op::kMixNormGrad: return 14;
     case Op::kLaneMixGrad: return 16;
   }
   CHECK(false);
@@ -95,7 +103,7 @@ double node_flops(const Graph& graph, const Node& node) {
   const Shape& first = node.in.empty() ? shape(node.out[0]) : shape(node.in[0]);
   const double elements = static_cast<double>(first.numel());
   switch (node.op) {
-    case Op::kMatmul:
+    case Op::kMatmul: case Op::kLinearAdd: case Op::kLinearLeakyReluSq: case Op::kMatmulLeakyReluSqGrad:
       return 2.0 * static_cast<double>(shape(node.out[0]).numel()) * static_cast<double>(node.attrs.ta ? first[0] : first[1]);
     case Op::kAttention:
     case Op::kAttentionGrad: {

@@ -26,6 +26,9 @@ enum class Op : uint8_t {
   kTailRows,        // x [windows*seq, D]                   -> y [windows*tail, D], the last `tail` rows of each window
   // dense
   kMatmul,          // a, b                                 -> op(a) op(b), transposed as ta, tb say
+  kLinearAdd,       // a [R, K], w [N, K], x [R, N]         -> x + a w^T
+  kLinearLeakyReluSq,     // x [R, K], w [N, K]             -> y = kLeakyReluSq of h (, h = x w^T: where a gradient will want it)
+  kMatmulLeakyReluSqGrad, // dy [R, K], w [K, N], h [R, N]  -> dh = kLeakyReluSqGrad of h and dy w
   // rows
   kFill,            // (none)                               -> y = alpha everywhere (also state: overwritten)
   kScale,           // x                                    -> y = alpha x
@@ -38,6 +41,10 @@ enum class Op : uint8_t {
   kRmsNormGrad,     // x, dy                                -> dx
   kResidualMix,     // x, x0, mix [2, D]                    -> mix[0] x + mix[1] x0
   kResidualMixGrad, // x, x0, mix, dy                       -> dx, dx0, dmix (state)
+  kMixNorm,         // x, x0, mix [2, D]                    -> kRmsNorm of m (, m = kResidualMix of x, x0, mix)
+  kMixNormGrad,     // x, x0, mix, dy (, dm)                -> dx, dx0, dmix (state)
+  kScaleRows,       // w [N, K], s [N]                      -> s_n w_n: a matrix that scales its product's channels
+  kScaleRowsGrad,   // w, s, dy                             -> dw, ds (state)
   kAddScaled,       // x, a, s [D]                          -> x + s a
   kAddScaledGrad,   // a, s, dy                             -> da, ds (state); dx is dy itself
   kSkipGate,        // x, skip, w [D], gate [D]             -> g x + (1 - g) w skip, g = sigmoid(gate)
@@ -87,9 +94,9 @@ struct Attrs {
   double alpha = 1;          // a factor, slope, cap or bound: see the op
   double beta = 0;           // kAxpby; kAdamW beta1; kSgd momentum
   double beta2 = 0;          // kAdamW
-  double eps = 0;            // kRmsNorm, kHeadNorm, kAdamW
+  double eps = 0;            // kRmsNorm, kMixNorm, kHeadNorm, kAdamW
   double weight_decay = 0;   // kAdamW, kMuonApply
-  bool ta = false, tb = false;  // kMatmul
+  bool ta = false, tb = false;  // kMatmul; kLinearAdd and kLinearLeakyReluSq are of the form tb
   bool round_bf16 = false;   // kHeadNll: logits rounded after the softcap; optimisers: state and operands as the records round
   bool row_norm = false;     // kMuonDirection: rows of u divided by max(norm, 1e-7)
   int64_t heads = 0, kv_heads = 0;  // head ops

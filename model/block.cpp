@@ -38,8 +38,8 @@ ValueId Blocks::weight_part(const std::string& name, int64_t first, Shape shape)
   return b_.view(weights_, spec.offset + first, shape);
 }
 
-ValueId Blocks::layer_norm(int64_t layer, ValueId x) {
-  return b_.rms_norm(x, kNormEps, config_.ln_scale ? 1 / std::sqrt(static_cast<double>(layer + 1)) : 1);
+double Blocks::norm_scale(int64_t layer) const {
+  return config_.ln_scale ? 1 / std::sqrt(static_cast<double>(layer + 1)) : 1;
 }
 
 ValueId Blocks::normalised_heads(ValueId x, ValueId gain, int64_t heads, int64_t rows) {
@@ -98,7 +98,7 @@ ValueId Blocks::attend(ValueId q, ValueId k, ValueId v, int64_t tail) {
   return b_.attention(q, cached("cache.k." + visit, k), cached("cache.v." + visit, v), shape, scale, keys_);
 }
 
-ValueId Blocks::attention(int64_t layer, ValueId u, int64_t tail) {
+ValueId Blocks::attention_heads(int64_t layer, ValueId u, int64_t tail) {
   tap_hessian(name(layer, "attn.c_q.weight"), u);
   const int64_t heads = config_.heads, kv_heads = config_.kv_heads, seq = options_.seq;
   const ValueId u_tail = tail_rows(u, tail);
@@ -114,14 +114,28 @@ ValueId Blocks::attention(int64_t layer, ValueId u, int64_t tail) {
     y = b_.head_gate(y, gate, layer_weight(layer, "attn.attn_gate.bias"), heads);
   }
   tap_hessian(name(layer, "attn.proj.weight"), y);
-  return keep(b_.linear(y, matrix(layer, "attn.proj.weight")));
+  return y;
 }
 
-ValueId Blocks::mlp(int64_t layer, ValueId u) {
+ValueId Blocks::mlp_hidden(int64_t layer, ValueId u) {
   tap_hessian(name(layer, "mlp.fc.weight"), u);
-  const ValueId h = b_.leaky_relu_sq(b_.linear(u, matrix(layer, "mlp.fc.weight")), config_.mlp_slope);
+  const ValueId h =
+      b_.linear_leaky_relu_sq(u, matrix(layer, "mlp.fc.weight"), config_.mlp_slope, options_.mode == Mode::kTrain);
   tap_hessian(name(layer, "mlp.proj.weight"), h);
-  return keep(b_.linear(h, matrix(layer, "mlp.proj.weight")));
+  return h;
+}
+
+// In training the scales become part of the matrix: no pass over the activations is left of them, forward or backward. Fake
+// quantisation wants the matrix as it is, whoever looks at activations wants the product alone, and a score of few rows would pay
+// for the matrix each time.
+ValueId Blocks::add_product(int64_t layer, ValueId x, ValueId a, const char* matrix_name, const char* scale) {
+  const bool quantises = options_.fake_quant.scope >= FakeQuantConfig::Scope::kMatrices;
+  if (options_.mode != Mode::kTrain || quantises || keep_activations_) {
+    return b_.add_scaled(x, keep(b_.linear(a, matrix(layer, matrix_name))), layer_weight(layer, scale));
+  }
+  const auto [found, fresh] = scaled_.emplace(name(layer, matrix_name), kNoValue);
+  if (fresh) found->second = b_.scale_rows(layer_weight(layer, matrix_name), layer_weight(layer, scale));
+  return b_.linear_add(x, a, found->second);
 }
 
 void Blocks::tap_hessian(const std::string& weight, ValueId x) {

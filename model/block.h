@@ -40,11 +40,24 @@ class Blocks {
 
   // x [R, dim] -> rms(x), for layer norms times 1/sqrt(layer + 1).
   ValueId norm(ValueId x) { return b_.rms_norm(x, kNormEps); }
-  ValueId layer_norm(int64_t layer, ValueId x);
+  ValueId layer_norm(int64_t layer, ValueId x) { return b_.rms_norm(x, kNormEps, norm_scale(layer)); }
+  // The same of the layer's mix of x and x0, and the mix itself with keep_mix.
+  Builder::MixNorm mixed_norm(int64_t layer, ValueId x, ValueId x0, bool keep_mix) {
+    return b_.mix_norm(x, x0, layer_weight(layer, "resid_mix"), kNormEps, norm_scale(layer), keep_mix);
+  }
   // u [windows*seq, dim] -> [windows*tail, dim]. Layers come in order of visit: layer 0's values serve the others.
-  ValueId attention(int64_t layer, ValueId u, int64_t tail);
+  ValueId attention(int64_t layer, ValueId u, int64_t tail) {
+    return keep(b_.linear(attention_heads(layer, u, tail), matrix(layer, "attn.proj.weight")));
+  }
   // u [R, dim] -> [R, dim].
-  ValueId mlp(int64_t layer, ValueId u);
+  ValueId mlp(int64_t layer, ValueId u) { return keep(b_.linear(mlp_hidden(layer, u), matrix(layer, "mlp.proj.weight"))); }
+  // x plus a sublayer's output times its channels' scales.
+  ValueId add_attention(int64_t layer, ValueId x, ValueId u, int64_t tail) {
+    return add_product(layer, x, attention_heads(layer, u, tail), "attn.proj.weight", "attn_scale");
+  }
+  ValueId add_mlp(int64_t layer, ValueId x, ValueId u) {
+    return add_product(layer, x, mlp_hidden(layer, u), "mlp.proj.weight", "mlp_scale");
+  }
   // The last `tail` rows of each window; x itself when that is all.
   ValueId tail_rows(ValueId x, int64_t tail) { return tail == options_.seq ? x : b_.tail_rows(x, options_.seq, tail); }
 
@@ -52,6 +65,10 @@ class Blocks {
   ValueId keep(ValueId x);                                 // remembers x as an activation to be looked at
 
  private:
+  double norm_scale(int64_t layer) const;
+  ValueId attention_heads(int64_t layer, ValueId u, int64_t tail);  // what the output projection reads
+  ValueId mlp_hidden(int64_t layer, ValueId u);                     // what the MLP's second matrix reads
+  ValueId add_product(int64_t layer, ValueId x, ValueId a, const char* matrix, const char* scale);
   ValueId quantised(const std::string& name, FakeQuantConfig::Scope from);
   ValueId values(int64_t layer, ValueId u);  // v of a layer: projected, value embedding and value residual included
   ValueId value_embedding(size_t index);     // of the index-th layer that reads it
@@ -66,7 +83,7 @@ class Blocks {
   bool keep_activations_;
   Builder b_;
   ValueId ids_, weights_, operands_, cos_, sin_;  // operands_: weights_ or their bf16 copy
-  std::map<std::string, ValueId> views_, operand_views_, quantised_, hessians_;
+  std::map<std::string, ValueId> views_, operand_views_, quantised_, scaled_, hessians_;
   ValueId value_embedding_ = kNoValue, first_values_ = kNoValue;  // once computed
   ValueId keys_ = kNoValue;
   int64_t visits_ = 0;  // of layers with kept keys and values

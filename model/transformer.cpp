@@ -162,18 +162,16 @@ void Transformer::visit(int64_t layer, bool last) {
 }
 
 void Transformer::visit_one_lane(int64_t layer, int64_t tail) {
-  const ValueId mixed = b_.residual_mix(x_, x0_, blocks_.layer_weight(layer, "resid_mix"));
-  const ValueId a = blocks_.attention(layer, blocks_.layer_norm(layer, mixed), tail);
-  x_ = b_.add_scaled(blocks_.tail_rows(mixed, tail), a, blocks_.layer_weight(layer, "attn_scale"));
-  const ValueId f = blocks_.mlp(layer, blocks_.layer_norm(layer, x_));
-  x_ = b_.add_scaled(x_, f, blocks_.layer_weight(layer, "mlp_scale"));
+  const auto [u, mixed] = blocks_.mixed_norm(layer, x_, x0_, true);
+  x_ = blocks_.add_attention(layer, blocks_.tail_rows(mixed, tail), u, tail);
+  x_ = blocks_.add_mlp(layer, x_, blocks_.layer_norm(layer, x_));
 }
 
 // Both sublayers read the lanes as they were: attention lane 0 mixed with x0, the MLP lane 1 as it is (mlp_read_mix:
 // mixed with x0 by the same weights). Each new lane adds up both outputs with scalars of its own.
 void Transformer::visit_two_lanes(int64_t layer, int64_t tail, bool last) {
   const ValueId mix = blocks_.layer_weight(layer, "resid_mix");
-  const ValueId a = blocks_.attention(layer, blocks_.layer_norm(layer, b_.residual_mix(x_, x0_, mix)), tail);
+  const ValueId a = blocks_.attention(layer, blocks_.mixed_norm(layer, x_, x0_, false).normalised, tail);
   x_ = blocks_.tail_rows(x_, tail);
   lane1_ = blocks_.tail_rows(lane1_, tail);
   const ValueId read =

@@ -105,6 +105,14 @@ void CpuExecutor::run_node(const Node& node) {
       return bigram_hash(c.in<I>(0), c.out<int32_t>(0), c.in_shape(0).numel(), a.seq, a.buckets, a.multiplier, a.own_previous);
     case Op::kTailRows: return tail_rows<T>(pool, c.in<T>(0), c.out<T>(0), c.rows(0) / a.seq, a.seq, a.query_rows, c.dim(0));
     case Op::kMatmul: return run_matmul<T>(pool, c, a);
+    case Op::kLinearAdd:
+      return linear_add<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0), c.rows(0), c.rows(1), c.dim(0));
+    case Op::kLinearLeakyReluSq:
+      return linear_leaky_relu_sq<T>(pool, c.in<T>(0), c.in<T>(1), c.out<T>(0), node.out.size() > 1 ? c.out<T>(1) : nullptr, alpha,
+                                     c.rows(0), c.rows(1), c.dim(0));
+    case Op::kMatmulLeakyReluSqGrad:
+      return matmul_leaky_relu_sq_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0), c.adds(0), alpha, c.rows(0), c.dim(1),
+                                          c.dim(0));
     case Op::kFill: return fill<T>(pool, c.out<T>(0), alpha, c.out_shape(0).numel());
     case Op::kScale: return scale<T>(pool, c.in<T>(0), nullptr, alpha, c.out<T>(0), c.adds(0), c.in_shape(0).numel());
     case Op::kScaleBy: return scale<T>(pool, c.in<T>(0), c.in<T>(1), alpha, c.out<T>(0), c.adds(0), c.in_shape(0).numel());
@@ -123,6 +131,15 @@ void CpuExecutor::run_node(const Node& node) {
     case Op::kResidualMixGrad:
       return residual_mix_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.in<T>(3), c.out<T>(0), c.adds(0), c.out<T>(1),
                                   c.adds(1), c.out<T>(2), c.rows(0), c.dim(0));
+    case Op::kMixNorm:
+      return mix_norm<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0), node.out.size() > 1 ? c.out<T>(1) : nullptr,
+                         c.rows(0), c.dim(0), alpha, eps);
+    case Op::kMixNormGrad:
+      return mix_norm_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.in<T>(3), node.in.size() > 4 ? c.in<T>(4) : nullptr,
+                              c.out<T>(0), c.adds(0), c.out<T>(1), c.adds(1), c.out<T>(2), c.rows(0), c.dim(0), alpha, eps);
+    case Op::kScaleRows: return scale_rows<T>(pool, c.in<T>(0), c.in<T>(1), c.out<T>(0), c.rows(0), c.dim(0));
+    case Op::kScaleRowsGrad:
+      return scale_rows_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0), c.adds(0), c.out<T>(1), c.rows(0), c.dim(0));
     case Op::kAddScaled: return add_scaled<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0), c.rows(0), c.dim(0));
     case Op::kAddScaledGrad:
       return add_scaled_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0), c.adds(0), c.out<T>(1), c.rows(0),

@@ -23,6 +23,25 @@ void pair_hash(const int32_t* ids, int32_t* index, int64_t rows, int64_t seq, in
 template <class T>
 void tail_rows(ThreadPool& pool, const T* x, T* y, int64_t windows, int64_t seq, int64_t tail, int64_t dim);
 
+// --- ops fused of others (kernels_fused.cpp)
+template <class T>  // y [rows, n] = x [rows, n] + a [rows, k] w [n, k]^T
+void linear_add(ThreadPool& pool, const T* a, const T* w, const T* x, T* y, int64_t rows, int64_t n, int64_t k);
+template <class T>  // y = leaky_relu_sq of h = x [rows, k] w [n, k]^T; h may be null
+void linear_leaky_relu_sq(ThreadPool& pool, const T* x, const T* w, T* y, T* h, T slope, int64_t rows, int64_t n, int64_t k);
+template <class T>  // dh = leaky_relu_sq_grad of h and dy [rows, k] w [k, n]
+void matmul_leaky_relu_sq_grad(ThreadPool& pool, const T* dy, const T* w, const T* h, T* dh, bool add_dh, T slope, int64_t rows,
+                               int64_t n, int64_t k);
+template <class T>  // y = rms_norm of m = residual_mix(x, x0, mix); m may be null
+void mix_norm(ThreadPool& pool, const T* x, const T* x0, const T* mix, T* y, T* m, int64_t rows, int64_t dim, T alpha, T eps);
+template <class T>  // dm: what comes back through m itself; may be null
+void mix_norm_grad(ThreadPool& pool, const T* x, const T* x0, const T* mix, const T* dy, const T* dm, T* dx, bool add_dx, T* dx0,
+                   bool add_dx0, T* dmix /*+=*/, int64_t rows, int64_t dim, T alpha, T eps);
+template <class T>
+void scale_rows(ThreadPool& pool, const T* w, const T* s, T* y, int64_t rows, int64_t dim);
+template <class T>
+void scale_rows_grad(ThreadPool& pool, const T* w, const T* s, const T* dy, T* dw, bool add_dw, T* ds /*+=*/, int64_t rows,
+                     int64_t dim);
+
 // --- rows (kernels_rows.cpp, kernels_lanes.cpp, kernels_gates.cpp)
 template <class T>
 void fill(ThreadPool& pool, T* y, T value, int64_t count);

@@ -182,6 +182,13 @@ void run_fake_quant(Launch& l, const Call& c) {
   });
 }
 
+template <class Call>
+void run_scale_rows(Launch& l, const Call& c) {
+  using F = const float;
+  if (c.out_type(0) == DType::kF32) scale_rows(l, c.template in<F>(0), c.template in<F>(1), c.template out<float>(0), c.rows(0), c.dim(0));
+  else scale_rows(l, c.template in<F>(0), c.template in<F>(1), c.template out<bf16>(0), c.rows(0), c.dim(0));
+}
+
 template <class T, class Call>
 void run_matmul(Launch& l, const Call& c, const Attrs& a) {
   const Shape &sa = c.in_shape(0), &sb = c.in_shape(1), &sc = c.out_shape(0);
@@ -268,6 +275,14 @@ void CudaExecutor::run_typed(const Node& node) {
       return bigram_hash(l, c.in<I>(0), c.out<int32_t>(0), c.count(0), a.seq, a.buckets, a.multiplier, a.own_previous);
     case Op::kTailRows: return tail_rows<T>(l, c.in<X>(0), c.out<T>(0), c.rows(0) / a.seq, a.seq, a.query_rows, c.dim(0));
     case Op::kMatmul: return run_matmul<T>(l, c, a);
+    case Op::kLinearAdd:
+      return linear_add<T>(l, c.in<X>(0), c.in<X>(1), c.in<X>(2), c.out<T>(0), c.rows(0), c.rows(1), c.dim(0));
+    case Op::kLinearLeakyReluSq:
+      return linear_leaky_relu_sq<T>(l, c.in<X>(0), c.in<X>(1), c.out<T>(0), node.out.size() > 1 ? c.out<T>(1) : nullptr,
+                                     {c.rows(0), c.rows(1), c.dim(0)}, alpha);
+    case Op::kMatmulLeakyReluSqGrad:
+      return matmul_leaky_relu_sq_grad<T>(l, c.in<X>(0), c.in<X>(1), c.in<X>(2), c.out<T>(0), c.adds(0),
+                                          {c.rows(0), c.dim(1), c.dim(0)}, alpha);
     case Op::kFill: return fill_f32(l, c.out<float>(0), alpha, c.out_shape(0).numel());
     case Op::kScale: return run_scale(l, c, nullptr, c.adds(0));
     case Op::kScaleBy: return run_scale(l, c, c.in<F>(1), c.adds(0));
@@ -283,6 +298,15 @@ void CudaExecutor::run_typed(const Node& node) {
     case Op::kResidualMixGrad:
       return residual_mix_grad<T>(l, c.in<X>(0), c.in<X>(1), c.in<F>(2), c.in<X>(3), c.out<T>(0), c.adds(0), c.out<T>(1), c.adds(1),
                                   c.out<float>(2), c.rows(0), c.dim(0));
+    case Op::kMixNorm:
+      return mix_norm<T>(l, c.in<X>(0), c.in<X>(1), c.in<F>(2), c.out<T>(0), node.out.size() > 1 ? c.out<T>(1) : nullptr, c.rows(0),
+                         c.dim(0), alpha, eps);
+    case Op::kMixNormGrad:
+      return mix_norm_grad<T>(l, c.in<X>(0), c.in<X>(1), c.in<F>(2), c.in<X>(3), node.in.size() > 4 ? c.in<X>(4) : nullptr, c.out<T>(0),
+                              c.adds(0), c.out<T>(1), c.adds(1), c.out<float>(2), c.rows(0), c.dim(0), alpha, eps);
+    case Op::kScaleRows: return run_scale_rows(l, c);
+    case Op::kScaleRowsGrad:
+      return scale_rows_grad(l, c.in<F>(0), c.in<F>(1), c.in<F>(2), c.out<float>(0), c.adds(0), c.out<float>(1), c.rows(0), c.dim(0));
     case Op::kAddScaled: return add_scaled<T>(l, c.in<X>(0), c.in<X>(1), c.in<F>(2), c.out<T>(0), c.rows(0), c.dim(0));
     case Op::kAddScaledGrad:
       return add_scaled_grad<T>(l, c.in<X>(0), c.in<F>(1), c.in<X>(2), c.out<T>(0), c.adds(0), c.out<float>(1), c.rows(0), c.dim(0));

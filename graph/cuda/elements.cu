@@ -107,6 +107,18 @@ void add_scaled(Launch& l, const T* x, const T* a, const float* s, T* y, int64_t
   });
 }
 
+template <class To>
+void scale_rows(Launch& l, const float* w, const float* s, To* y, int64_t rows, int64_t dim) {
+  each_row<bf16>(l, dim % kWide<bf16> == 0 && aligned16(w, y), rows, dim, [=] __device__(auto width, int64_t row, int64_t at, int) {
+    constexpr int V = decltype(width)::value;
+    Floats<V> v = load<V>(w + at);
+    const float factor = s[row];
+#pragma unroll
+    for (int i = 0; i < V; ++i) v.v[i] *= factor;
+    store<V>(v, y + at);
+  });
+}
+
 template <class T>
 void add_row(Launch& l, const T* x, const float* row, T* y, int64_t rows, int64_t dim) {
   each_row<T>(l, dim % kWide<T> == 0 && aligned16(x, row, y), rows, dim, [=] __device__(auto width, int64_t, int64_t at, int column) {
@@ -149,6 +161,8 @@ void lane_mix(Launch& l, const LaneMix<T>& in, T* y, int64_t rows, int64_t dim) 
   });
 }
 
+template void scale_rows(Launch&, const float*, const float*, float*, int64_t, int64_t);
+template void scale_rows(Launch&, const float*, const float*, bf16*, int64_t, int64_t);
 template void scale(Launch&, const float*, const float*, float, float*, bool, int64_t);
 template void scale(Launch&, const bf16*, const float*, float, bf16*, bool, int64_t);
 template void scale(Launch&, const bf16*, const float*, float, float*, bool, int64_t);

@@ -148,22 +148,35 @@ const Gemm::Product& Gemm::product(const MatmulShape& s, bool float_result, bool
   return products_.emplace(std::move(key), std::move(result)).first->second;
 }
 
-void Gemm::run(Launch& l, const MatmulShape& s, const void* a, const void* b, void* c, bool float_result) {
-  const Product& p = product(s, float_result, l.row_invariant && !s.ta, {alignment(a), alignment(b), alignment(c)});
+void Gemm::run(Launch& l, const MatmulShape& s, const void* a, const void* b, const void* addend, void* c, bool float_result) {
+  const Product& p = product(s, float_result, l.row_invariant && !s.ta,
+                             {alignment(a), alignment(b), std::min(alignment(addend), alignment(c))});
   if (l.dry) return;
   const float alpha = 1, beta = s.add ? 1 : 0;
-  SIXTEEN_LT_CHECK(cublasLtMatmul(handle_, p.op, &alpha, b, p.a, a, p.b, &beta, c, p.c, c, p.c, &p.algo, workspace_, p.workspace,
+  SIXTEEN_LT_CHECK(cublasLtMatmul(handle_, p.op, &alpha, b, p.a, a, p.b, &beta, addend, p.c, c, p.c, &p.algo, workspace_, p.workspace,
                                   l.stream));
 }
 
 template <class From, class To>
 void matmul(Launch& l, const MatmulShape& s, const From* a, const From* b, To* c) {
   if constexpr (std::is_same_v<From, bf16>) {
-    if (Gemm::fits(s, a, b, c)) return l.gemm->run(l, s, a, b, c, std::is_same_v<To, float>);
+    if (Gemm::fits(s, a, b, c)) return l.gemm->run(l, s, a, b, c, c, std::is_same_v<To, float>);
   }
   matmul_plain(l, s, a, b, c);
 }
 
+template <class T>
+void linear_add(Launch& l, const T* a, const T* w, const T* x, T* y, int64_t rows, int64_t n, int64_t k) {
+  const MatmulShape s{false, true, rows, n, k, k, k, n, true};
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (Gemm::fits(s, a, w, y) && alignment(x) >= 16) return l.gemm->run(l, s, a, w, x, y, false);
+  }
+  scale(l, x, nullptr, 1.0f, y, false, rows * n);
+  matmul_plain(l, s, a, w, y);
+}
+
+template void linear_add(Launch&, const float*, const float*, const float*, float*, int64_t, int64_t, int64_t);
+template void linear_add(Launch&, const bf16*, const bf16*, const bf16*, bf16*, int64_t, int64_t, int64_t);
 template void matmul(Launch&, const MatmulShape&, const float*, const float*, float*);
 template void matmul(Launch&, const MatmulShape&, const bf16*, const bf16*, float*);
 template void matmul(Launch&, const MatmulShape&, const bf16*, const bf16*, bf16*);

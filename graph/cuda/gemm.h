@@ -24,7 +24,8 @@ class Gemm {
 
   // Whether the library can take these operands: 16-byte aligned rows of bf16.
   static bool fits(const MatmulShape& s, const void* a, const void* b, const void* c);
-  void run(Launch& l, const MatmulShape& s, const void* a, const void* b, void* c, bool float_result);
+  // s.add: to `addend`, which may be c.
+  void run(Launch& l, const MatmulShape& s, const void* a, const void* b, const void* addend, void* c, bool float_result);
 
  private:
   struct Product;

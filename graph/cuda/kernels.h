@@ -32,8 +32,19 @@ struct MatmulShape {
 };
 template <class From, class To>
 void matmul(Launch& l, const MatmulShape& s, const From* a, const From* b, To* c);
+template <class T>  // y [rows, n] = x [rows, n] + a [rows, k] w [n, k]^T
+void linear_add(Launch& l, const T* a, const T* w, const T* x, T* y, int64_t rows, int64_t n, int64_t k);
 template <class From, class To>  // one chain of fma over k per output: any shape, any alignment, slow
 void matmul_plain(Launch& l, const MatmulShape& s, const From* a, const From* b, To* c);
+
+// --- mlp.cu (and mlp_hopper.cu): products fused with LeakyReLU^2 or its gradient
+struct MlpShape {
+  int64_t rows, n, k;
+};
+template <class T>  // y [rows, n] = LeakyReLU^2 of h = x [rows, k] w [n, k]^T; h may be null
+void linear_leaky_relu_sq(Launch& l, const T* x, const T* w, T* y, T* h, const MlpShape& s, float slope);
+template <class T>  // dh [rows, n] = (dy [rows, k] w [k, n]) times the slope of LeakyReLU^2 at h
+void matmul_leaky_relu_sq_grad(Launch& l, const T* dy, const T* w, const T* h, T* dh, bool add, const MlpShape& s, float slope);
 
 // --- elements.cu
 void fill_f32(Launch& l, float* y, float value, int64_t count);
@@ -51,6 +62,8 @@ template <class T>
 void softcap_grad(Launch& l, const T* z, const T* dy, T* dz, bool add, float cap, int64_t count);
 template <class T>
 void residual_mix(Launch& l, const T* x, const T* x0, const float* mix, T* y, int64_t rows, int64_t dim);
+template <class To>  // y [rows, dim] = s [rows] w
+void scale_rows(Launch& l, const float* w, const float* s, To* y, int64_t rows, int64_t dim);
 template <class T>
 void add_scaled(Launch& l, const T* x, const T* a, const float* s, T* y, int64_t rows, int64_t dim);
 template <class T>
@@ -94,11 +107,20 @@ template <class T>
 void smear_grad(Launch& l, const T* x, const float* gate, const T* dy, T* dx, bool add, float* dgate /*+=*/, int64_t rows,
                 int64_t dim, int64_t seq);
 
+// --- mix_norm.cu; dm: what comes back through m itself; may be null
+template <class T>
+void mix_norm_grad(Launch& l, const T* x, const T* x0, const float* mix, const T* dy, const T* dm, T* dx, bool add_dx, T* dx0,
+                   bool add_dx0, float* dmix /*+=*/, int64_t rows, int64_t dim, float alpha, float eps);
+
 // --- rows.cu: a warp a row
 template <class T>
 void rms_norm(Launch& l, const T* x, T* y, int64_t rows, int64_t dim, float alpha, float eps);
 template <class T>
 void rms_norm_grad(Launch& l, const T* x, const T* dy, T* dx, bool add, int64_t rows, int64_t dim, float alpha, float eps);
+template <class T>  // y = rms_norm of m = residual_mix(x, x0, mix); m may be null
+void mix_norm(Launch& l, const T* x, const T* x0, const float* mix, T* y, T* m, int64_t rows, int64_t dim, float alpha, float eps);
+void scale_rows_grad(Launch& l, const float* w, const float* s, const float* dy, float* dw, bool add, float* ds /*+=*/, int64_t rows,
+                     int64_t dim);
 template <class From, class To>
 void fake_quant(Launch& l, const From* w, To* y, float low, int64_t rows, int64_t dim);
 

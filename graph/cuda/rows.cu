@@ -46,6 +46,34 @@ void rms_norm(Launch& l, const T* x, T* y, int64_t rows, int64_t dim, float alph
   });
 }
 
+template <class T>
+void mix_norm(Launch& l, const T* x, const T* x0, const float* mix, T* y, T* m, int64_t rows, int64_t dim, float alpha, float eps) {
+  const bool wide = dim % kWide<T> == 0 && aligned16(x, x0, mix, y, m);
+  warp_rows<T>(l, wide, rows, dim, [=] __device__(auto width, int64_t at, int lane) {
+    constexpr int V = decltype(width)::value;
+    const auto mixed = [&](int64_t c) {
+      Floats<V> a = load<V>(x + at + c), b = load<V>(x0 + at + c), ma = load<V>(mix + c), mb = load<V>(mix + dim + c);
+#pragma unroll
+      for (int i = 0; i < V; ++i) a.v[i] = maybe_rounded(ma.v[i] * a.v[i] + mb.v[i] * b.v[i], std::is_same_v<T, bf16>);
+      return a;
+    };
+    float squares = 0;
+    for (int64_t c = lane * V; c < dim; c += 32 * V) {
+      const Floats<V> v = mixed(c);
+#pragma unroll
+      for (int i = 0; i < V; ++i) squares += v.v[i] * v.v[i];
+    }
+    const float factor = alpha / sqrtf(warp_sum(squares) / static_cast<float>(dim) + eps);
+    for (int64_t c = lane * V; c < dim; c += 32 * V) {
+      Floats<V> v = mixed(c);
+      if (m != nullptr) store<V>(v, m + at + c);
+#pragma unroll
+      for (int i = 0; i < V; ++i) v.v[i] *= factor;
+      store<V>(v, y + at + c);
+    }
+  });
+}
+
 // y = alpha r x with r = 1 / rms: dx = alpha r (dy - x r^2 mean(x dy))
 template <class T>
 void rms_norm_grad(Launch& l, const T* x, const T* dy, T* dx, bool add, int64_t rows, int64_t dim, float alpha, float eps) {
@@ -70,6 +98,29 @@ void rms_norm_grad(Launch& l, const T* x, const T* dy, T* dx, bool add, int64_t 
       for (int i = 0; i < V; ++i) d.v[i] = along_dy * d.v[i] - along_x * v.v[i];
       put<V>(d, dx + at + c, add);
     }
+  });
+}
+
+void scale_rows_grad(Launch& l, const float* w, const float* s, const float* dy, float* dw, bool add, float* ds, int64_t rows,
+                     int64_t dim) {
+  const bool wide = dim % kWide<float> == 0 && aligned16(w, dy, dw);
+  warp_rows<float>(l, wide, rows, dim, [=] __device__(auto width, int64_t at, int lane) {
+    constexpr int V = decltype(width)::value;
+    const int64_t row = at / dim;
+    const float factor = s[row];
+    float products = 0;
+    for (int64_t c = lane * V; c < dim; c += 32 * V) {
+      const Floats<V> v = load<V>(w + at + c);
+      Floats<V> d = load<V>(dy + at + c);
+#pragma unroll
+      for (int i = 0; i < V; ++i) {
+        products += v.v[i] * d.v[i];
+        d.v[i] *= factor;
+      }
+      put<V>(d, dw + at + c, add);
+    }
+    products = warp_sum(products);
+    if (lane == 0) ds[row] += products;
   });
 }
 
@@ -103,6 +154,7 @@ template void fake_quant(Launch&, const bf16*, bf16*, float, int64_t, int64_t);
 
 #define SIXTEEN_INSTANTIATE(T)                                                        \
   template void rms_norm(Launch&, const T*, T*, int64_t, int64_t, float, float);      \
+  template void mix_norm(Launch&, const T*, const T*, const float*, T*, T*, int64_t, int64_t, float, float); \
   template void rms_norm_grad(Launch&, const T*, const T*, T*, bool, int64_t, int64_t, float, float);
 SIXTEEN_INSTANTIATE(float)
 SIXTEEN_INSTANTIATE(bf16)

@@ -10,7 +10,7 @@ namespace sixteen::reference {
 
 namespace {
 
-void matmul(const ReferenceCall& c) {
+Numbers product(const ReferenceCall& c) {
   const Attrs& a = c.node.attrs;
   const Shape sa = c.in_shape(0), sb = c.in_shape(1), sc = c.out_shape(0);
   const int64_t inner = a.ta ? sa[0] : sa[1];
@@ -22,6 +22,19 @@ void matmul(const ReferenceCall& c) {
       }
     }
   }
+  return y;
+}
+
+void linear_add(const ReferenceCall& c) {
+  Numbers y = product(c);
+  for (size_t i = 0; i < y.size(); ++i) y[i] += c.in(2)[i];
+  c.write(0, y);
+}
+
+void linear_leaky_relu_sq(const ReferenceCall& c) {
+  Numbers y = product(c);
+  if (c.node.out.size() > 1) c.write(1, y);
+  for (double& v : y) v = v > 0 ? v * v : c.node.attrs.alpha * v * c.node.attrs.alpha * v;
   c.write(0, y);
 }
 
@@ -154,7 +167,9 @@ std::vector<Numbers> run_reference(const Graph& graph, const std::map<ValueId, N
     }
     const ReferenceCall call{graph, node, values};
     switch (node.op) {
-      case Op::kMatmul: matmul(call); break;
+      case Op::kMatmul: call.write(0, product(call)); break;
+      case Op::kLinearAdd: linear_add(call); break;
+      case Op::kLinearLeakyReluSq: linear_leaky_relu_sq(call); break;
       case Op::kHeadNorm: head_norm(call); break;
       case Op::kAttention: attention(call); break;
       case Op::kXsa: xsa(call); break;

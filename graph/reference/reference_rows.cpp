@@ -52,16 +52,24 @@ void tail_rows(const ReferenceCall& c) {
   c.write(0, y);
 }
 
-void rms_norm(const ReferenceCall& c) {
+// c's output 0: the rows of y normalised
+void normalise(const ReferenceCall& c, Numbers y) {
   const Attrs& a = c.node.attrs;
   const int64_t dim = c.in_shape(0).last();
-  Numbers y = c.in(0);
   for (int64_t row = 0; row < c.in_shape(0).rows(); ++row) {
     double squares = 0;
     for (int64_t d = 0; d < dim; ++d) squares += y[row * dim + d] * y[row * dim + d];
     for (int64_t d = 0; d < dim; ++d) y[row * dim + d] *= a.alpha / std::sqrt(squares / static_cast<double>(dim) + a.eps);
   }
   c.write(0, y);
+}
+
+void mix_norm(const ReferenceCall& c) {
+  const int64_t dim = c.in_shape(0).last();
+  Numbers m = c.in(0);
+  for (size_t i = 0; i < m.size(); ++i) m[i] = c.in(2)[i % dim] * m[i] + c.in(2)[dim + i % dim] * c.in(1)[i];
+  if (c.node.out.size() > 1) c.write(1, m);
+  normalise(c, m);
 }
 
 void fake_quant(const ReferenceCall& c) {
@@ -261,10 +269,16 @@ bool reference_row_op(const ReferenceCall& c) {
     }
     case Op::kFakeQuant: fake_quant(c); return true;
     case Op::kAxpby: each(c, [&](int64_t i, int64_t) { return a.alpha * in(0)[i] + a.beta * in(1)[i]; }); return true;
-    case Op::kRmsNorm: rms_norm(c); return true;
+    case Op::kRmsNorm: normalise(c, c.in(0)); return true;
     case Op::kResidualMix: {
       const int64_t dim = c.in_shape(0).last();
       each(c, [&](int64_t i, int64_t d) { return in(2)[d] * in(0)[i] + in(2)[dim + d] * in(1)[i]; });
+      return true;
+    }
+    case Op::kMixNorm: mix_norm(c); return true;
+    case Op::kScaleRows: {
+      const int64_t dim = c.in_shape(0).last();
+      each(c, [&](int64_t i, int64_t) { return in(1)[i / dim] * in(0)[i]; });
       return true;
     }
     case Op::kAddScaled: each(c, [&](int64_t i, int64_t d) { return in(0)[i] + in(2)[d] * in(1)[i]; }); return true;

@@ -35,6 +35,11 @@ struct Layer {
   }
   ValueId channels(const std::string& name, Shape shape) { return b.weight(name, shape, b.state("grad." + name, shape)); }
 
+  // Of [rows, cols], bound in fp32, with its channels' scales: what a product that ends a sublayer reads.
+  ValueId scaled(const std::string& name, int64_t rows, int64_t cols) {
+    return b.scale_rows(channels(name, {rows, cols}), channels(name + "_scale", {rows}));
+  }
+
   ValueId attention(ValueId u) {
     const ValueId cos = b.input("cos", {kSeq, 8}), sin = b.input("sin", {kSeq, 8});
     const ValueId q = b.linear(u, matrix("q", kDim, kDim)), k = b.linear(u, matrix("k", kKvHeads * kHeadDim, kDim));
@@ -42,20 +47,20 @@ struct Layer {
     const ValueId qn = b.head_norm(q, cos, sin, channels("gain", {kHeads}), kHeads, kSeq, 1e-6);
     const ValueId kn = b.head_norm(k, cos, sin, kNoValue, kKvHeads, kSeq, 1e-6);
     const ValueId y = b.attention(qn, kn, v, {kHeads, kKvHeads, kSeq, kSeq}, 0.125);
-    return b.linear(b.xsa(y, v, kHeads, kKvHeads), matrix("proj", kDim, kDim));
+    return b.xsa(y, v, kHeads, kKvHeads);
   }
 
   Graph build(bool train) {
     const int64_t rows = windows * kSeq;
     const ValueId ids = b.input_ids("ids", {rows}), targets = b.input_ids("targets", {rows}), table = matrix("table", kVocab, kDim);
     const ValueId x0 = b.rms_norm(b.embedding(ids, table), 1e-6);
-    const ValueId mixed = b.residual_mix(x0, x0, channels("mix", {2, kDim}));
-    const ValueId a = attention(b.rms_norm(mixed, 1e-6));
-    const ValueId x1 = b.add_scaled(mixed, a, channels("attn_scale", {kDim}));
-    const ValueId h = b.leaky_relu_sq(b.linear(b.rms_norm(x1, 1e-6), matrix("up", kMlp, kDim)), 0.5);
-    const ValueId f = b.linear(h, matrix("down", kDim, kMlp));
-    const ValueId gated = b.skip_gate(x1, x0, channels("skip", {kDim}), channels("gate", {kDim}));
-    const ValueId lane = b.lane_mix(gated, a, f, channels("sa", {kDim}), channels("sf", {kDim}), channels("r", {1}), channels("pa", {1}),
+    const auto [u, mixed] = b.mix_norm(x0, b.scale(x0, 0.9), channels("mix", {2, kDim}), 1e-6, 1, true);
+    const ValueId heads = attention(u);
+    const ValueId x1 = b.linear_add(mixed, heads, scaled("proj", kDim, kDim));
+    const ValueId h = b.linear_leaky_relu_sq(b.rms_norm(x1, 1e-6), matrix("up", kMlp, kDim), 0.5, train);
+    const ValueId x2 = b.linear_add(x1, h, scaled("down", kDim, kMlp));
+    const ValueId gated = b.skip_gate(x2, x0, channels("skip", {kDim}), channels("gate", {kDim}));
+    const ValueId lane = b.lane_mix(gated, mixed, x1, channels("sa", {kDim}), channels("sf", {kDim}), channels("r", {1}), channels("pa", {1}),
                                     channels("pf", {1}));
     const ValueId hidden = b.rms_norm(lane, 1e-6);
     if (!train) {
@@ -68,6 +73,18 @@ struct Layer {
     return b.finish();
   }
 };
+
+// A layer's MLP with its gradients: through the fused ops, or through what they are made of.
+Graph mlp(int64_t windows, bool fused) {
+  Layer layer{.windows = windows};
+  Builder& b = layer.b;
+  const Shape rows{windows * kSeq, kDim};
+  const ValueId x = b.input("x", rows, DType::kBF16), up = layer.matrix("up", kMlp, kDim), down = layer.matrix("down", kDim, kMlp);
+  const ValueId h = fused ? b.linear_leaky_relu_sq(x, up, 0.5, true) : b.leaky_relu_sq(b.linear(x, up), 0.5);
+  const ValueId y = b.linear(h, down);
+  b.mark_output(b.backward({{y, b.input("dy", rows, DType::kBF16)}}, {x})[0]);
+  return b.finish();
+}
 
 // Muon over the banks of 11 layers, AdamW over the embedding, EMA and bf16 copies over everything.
 Graph optimiser() {
@@ -206,6 +223,8 @@ int main(int argc, char** argv) {
     }
     measure(*device, "product 8192^3", square_product());
     measure(*device, "one chunk of the head", head_chunk());
+    measure(*device, "MLP in parts", mlp(windows, false));
+    measure(*device, "MLP through fused ops", mlp(windows, true));
     measure(*device, "training", Layer{.windows = windows}.build(true));
     measure(*device, "scoring", Layer{.windows = windows}.build(false));
     measure(*device, "optimiser", optimiser());

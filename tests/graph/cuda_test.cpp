@@ -55,6 +55,28 @@ std::vector<OpCase> make_table() {
     return [=](CaseBuilder& c) { c.output(c.b.linear(c.rows("x", 1, in), c.weight("w", {out, in})), true); };
   };
   table.push_back({"matmul_library", 200, linear(128, 192), 1e-5});
+  const auto mlp = [](int64_t dim, int64_t hidden) {
+    return [=](CaseBuilder& c) {
+      const ValueId h = c.b.linear_leaky_relu_sq(c.rows("x", 1, dim), c.weight("up", {hidden, dim}), 0.5, true);
+      c.output(c.b.linear(h, c.weight("down", {dim, hidden})), true);
+    };
+  };
+  table.push_back({"mlp_one_step", 70, mlp(64, 256), 1e-5});  // rows do not fill a tile; of 64 or 512 columns, the bounds of Hopper's
+  table.push_back({"mlp_model", 301, mlp(512, 768), 1e-5});
+  table.push_back({"mlp_scoring", 301, [](CaseBuilder& c) {
+                     c.output(c.b.linear_leaky_relu_sq(c.given_rows("x", 1, 192), c.table("up", {512, 192}), 0.5, false), false);
+                   }, 1e-5});
+  table.push_back({"linear_add_library", 200, [](CaseBuilder& c) {
+                     c.output(c.b.linear_add(c.rows("x", 1, 192), c.rows("a", 1, 128), c.weight("w", {192, 128})), true);
+                   }, 1e-5});
+  for (const int64_t dim : {128, 256, 512, 1024}) {
+    table.push_back({"mix_norm_" + std::to_string(dim), 150, [=](CaseBuilder& c) {
+                       const auto [y, m] =
+                           c.b.mix_norm(c.rows("x", 1, dim), c.rows("x0", 1, dim), c.channels("mix", {2, dim}), 1e-6, 0.8, true);
+                       c.output(y, true);
+                       c.output(c.b.scale(m, 0.7), true);
+                     }, 1e-5});
+  }
   const auto head = [](CaseBuilder& c) {
     const ValueId x = c.b.scale(c.rows("x", 1, 64), 1.5), weights = c.given_rows("row_weight", 1, 0);
     const HeadLoss loss = c.b.head_loss(x, c.weight("table", {1024, 64}), c.ids("targets", 1, 1024), weights, 30);

@@ -47,6 +47,33 @@ void add_dense_cases(std::vector<OpCase>& t) {
   };
   t.push_back({"matmul_tn", 1, transposed(false)});
   t.push_back({"matmul_tt", 1, transposed(true)});
+  const auto linear_add = [](int64_t in, int64_t out) {
+    return [=](C& c) { c.output(c.b.linear_add(c.rows("x", 1, out), c.rows("a", 1, in), c.weight("w", {out, in})), true); };
+  };
+  t.push_back({"linear_add_odd", 7, linear_add(33, 17)});
+  t.push_back({"linear_add_long", 150, linear_add(96, 70), 1e-5});
+  const auto mlp = [](int64_t dim, int64_t hidden) {  // the activation feeds a product, as in the model
+    return [=](C& c) {
+      const ValueId h = c.b.linear_leaky_relu_sq(c.rows("x", 1, dim), c.weight("up", {hidden, dim}), 0.5, true);
+      c.output(c.b.linear(h, c.weight("down", {dim, hidden})), true);
+    };
+  };
+  t.push_back({"mlp_odd", 7, mlp(17, 33), 1e-5});
+  t.push_back({"mlp_long", 150, mlp(40, 2), 1e-5});  // few sums lie near 0, where differences see the kink
+  t.push_back({"linear_leaky_relu_sq", 150, [](C& c) {  // used on its own, and by two products
+                 const ValueId h = c.b.linear_leaky_relu_sq(c.rows("x", 1, 20), c.weight("w", {2, 20}), 0.5, true);
+                 c.output(h, true);
+                 c.output(c.b.linear(h, c.weight("a", {9, 2})), true);
+                 c.output(c.b.linear(h, c.weight("b", {7, 2})), true);
+               }, 1e-5});
+  t.push_back({"linear_leaky_relu_sq_scoring", 150, [](C& c) {
+                 c.output(c.b.linear_leaky_relu_sq(c.given_rows("x", 1, 64), c.table("up", {256, 64}), 0.5, false), false);
+               }, 1e-5});
+  t.push_back({"scale_rows", 150, [](C& c) {  // its matrix in two products, as in a layer that is visited twice
+                 const ValueId w = c.b.scale_rows(c.channels("w", {30, 33}), c.channels("s", {30}));
+                 c.output(c.b.linear(c.rows("x", 1, 33), w), true);
+                 c.output(c.b.linear_add(c.rows("y", 1, 30), c.rows("z", 1, 33), w), true);
+               }, 1e-5});
   t.push_back({"matmul_bank_view", 6, [](C& c) {
                  const ValueId bank = c.weight("bank", {3, 10, 8});
                  const ValueId hidden = c.b.linear(c.rows("x", 1, 8), c.b.view(bank, 80, {10, 8}));
@@ -80,6 +107,11 @@ void add_row_cases(std::vector<OpCase>& t) {
     t.push_back({"residual_mix" + suffix, rows, [=](C& c) {
                    c.output(c.b.residual_mix(c.rows("x", 1, d), c.rows("x0", 1, d), c.channels("mix", {2, d})), true);
                  }});
+    t.push_back({"mix_norm" + suffix, rows, [=](C& c) {
+                   const auto [y, m] = c.b.mix_norm(c.rows("x", 1, d), c.rows("x0", 1, d), c.channels("mix", {2, d}), 1e-6, 0.8, true);
+                   c.output(y, true);
+                   c.output(c.b.scale(m, 0.7), true);
+                 }, 1e-5});
     t.push_back({"add_scaled" + suffix, rows, [=](C& c) {
                    c.output(c.b.add_scaled(c.rows("x", 1, d), c.rows("a", 1, d), c.channels("s", {d})), true);
                  }});
@@ -104,6 +136,10 @@ void add_row_cases(std::vector<OpCase>& t) {
                  const ValueId x = c.rows("x", 1, 21);
                  c.output(c.b.residual_mix(x, x, c.channels("mix", {2, 21})), true);
                }});
+  t.push_back({"mix_norm_self", 9, [](C& c) {
+                 const ValueId x = c.rows("x", 1, 256);
+                 c.output(c.b.mix_norm(x, x, c.channels("mix", {2, 256}), 1e-6, 1, false).normalised, true);
+               }, 1e-5});
   const auto fake_quant = [](int64_t rows, int64_t cols, double bound) {
     return [=](C& c) { c.whole(c.b.fake_quant(c.constant("w", {rows, cols}, -bound, bound), -32), false); };
   };
