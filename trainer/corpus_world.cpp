@@ -97,7 +97,7 @@ void name_apart(const List& list, Member member, std::string* name, Draw draw) {
   } while (std::any_of(list.begin(), list.end(), [&](const auto& other) { return other.*member == *name; }));
 }
 
-void make_people(Dice* dice, World* world) {
+void make_people(Dice* dice, SampleWorld* world) {
   const auto women = entries(kWomen), men = entries(kMen), last = entries(kLast);
   const auto jobs = entries(kJobs), hobbies = entries(kHobbies);
   for (int i = 0; i < kPeople; ++i) {
@@ -118,7 +118,7 @@ void make_people(Dice* dice, World* world) {
   }
 }
 
-void make_towns(Dice* dice, World* world) {
+void make_towns(Dice* dice, SampleWorld* world) {
   const auto heads = entries(kTownHead), tails = entries(kTownTail), famous = entries(kFamous);
   const auto regions = entries(kRegions), rivers = entries(kRivers);
   for (int i = 0; i < kTowns; ++i) {
@@ -143,7 +143,7 @@ void make_towns(Dice* dice, World* world) {
   }
 }
 
-void make_companies_and_teams(Dice* dice, World* world) {
+void make_companies_and_teams(Dice* dice, SampleWorld* world) {
   const auto last = entries(kLast), makes = entries(kMakes), grounds = entries(kGrounds);
   const auto company_tails = entries(kCompanyTail), team_tails = entries(kTeamTail);
   for (int i = 0; i < kCompanies; ++i) {
@@ -171,9 +171,9 @@ void make_companies_and_teams(Dice* dice, World* world) {
 
 }  // namespace
 
-const World& sample_world() {
-  static const World world = [] {
-    World made;
+const SampleWorld& sample_world() {
+  static const SampleWorld world = [] {
+    SampleWorld made;
     Dice dice(kWorldSeed, 0);
     make_people(&dice, &made);
     make_towns(&dice, &made);

@@ -48,13 +48,13 @@ struct Team {
   int founded = 0, town = 0, coach = 0, star = 0;
 };
 
-struct World {
+struct SampleWorld {
   std::vector<Person> people;
   std::vector<Town> towns;
   std::vector<Company> companies;
   std::vector<Team> teams;
 };
 
-const World& sample_world();
+const SampleWorld& sample_world();
 
 }  // namespace sixteen

@@ -53,7 +53,7 @@ bool at_sentence_start(std::string_view text) {
 
 }  // namespace
 
-CorpusWriter::CorpusWriter(const Grammar& grammar, const World& world, uint64_t seed)
+CorpusWriter::CorpusWriter(const Grammar& grammar, const SampleWorld& world, uint64_t seed)
     : grammar_(grammar), world_(world), seed_(seed), dice_(seed, 0), variables_(grammar.variables.size()) {}
 
 std::string CorpusWriter::document(uint64_t number) {

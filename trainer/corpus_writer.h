@@ -13,7 +13,7 @@ namespace sixteen {
 
 class CorpusWriter {
  public:
-  CorpusWriter(const Grammar& grammar, const World& world, uint64_t seed);
+  CorpusWriter(const Grammar& grammar, const SampleWorld& world, uint64_t seed);
 
   // Document `number` of this seed: paragraphs, one a line, the first one usually a title. Depends on nothing else.
   std::string document(uint64_t number);
@@ -48,7 +48,7 @@ class CorpusWriter {
   void emit(std::string_view text);
 
   const Grammar& grammar_;
-  const World& world_;
+  const SampleWorld& world_;
   const uint64_t seed_;
   Dice dice_;
   std::vector<Value> variables_;

@@ -75,7 +75,7 @@ TEST(Corpus, TextIsClean) {
 }
 
 TEST(Corpus, FactsHoldAcrossDocuments) {
-  const World& world = sample_world();
+  const SampleWorld& world = sample_world();
   SampleCorpus corpus(11);
   const std::regex fact(R"((\w+) is a town of ([\d,]+) people on the river (\w+))");
   int checked = 0;
