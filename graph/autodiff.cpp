@@ -200,7 +200,7 @@ void Autodiff::differentiate(const Node& node, ValueId dy) {
     case Op::kLinearLeakyReluSq: case Op::kMatmulLeakyReluSqGrad: case Op::kMixNormGrad: case Op::kScaleRowsGrad:
     case Op::kRmsNormGrad: case Op::kSmearGrad: case Op::kHeadGateGrad:
     case Op::kResidualMixGrad: case Op::kAddScaledGrad: case Op::kSkipGateGrad: case Op::kLaneMixGrad: case Op::kLeakyReluSqGrad:
-    case Op::kHeadNormGrad: case Op::kAttentionGrad: case Op::kXsaGrad: case Op::kSoftcapGrad: case Op::kHeadNll:
+    case Op::kHeadNormGrad: case Op::kAttentionGrad: case Op::kXsaGrad: case Op::kSoftcapGrad: case Op::kHeadNll: case Op::kHeadHints:
     case Op::kHeadLoss: case Op::kSumSquares: case Op::kClipScale: case Op::kMuonDirection: case Op::kNewtonSchulz:
     case Op::kMuonApply: case Op::kAdamW: case Op::kSgd: case Op::kEma: case Op::kCast:
       CHECK(false);  // no gradient is defined

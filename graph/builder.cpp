@@ -276,6 +276,14 @@ ValueId Builder::head_nll(ValueId x, ValueId table, ValueId targets, double cap,
   return nll;
 }
 
+ValueId Builder::head_hints(ValueId x, ValueId table, ValueId targets, ValueId hints, double cap, bool round_bf16) {
+  CHECK(shape(x)[1] == shape(table)[1] && shape(targets).numel() == shape(x)[0] && shape(hints) == shape(targets));
+  CHECK(dtype(x) == dtype(table) && dtype(targets) == DType::kI32 && dtype(hints) == DType::kI32);
+  const ValueId stats = temp({shape(x)[0], 4}, bound_dtype());
+  add_node(Op::kHeadHints, {.alpha = cap, .round_bf16 = round_bf16}, {x, table, targets, hints}, {stats});
+  return stats;
+}
+
 HeadLoss Builder::head_loss(ValueId x, ValueId table, ValueId targets, ValueId row_weight, double cap) {
   CHECK(shape(x)[1] == shape(table)[1] && shape(targets).numel() == shape(x)[0] && shape(row_weight).numel() == shape(x)[0]);
   CHECK(dtype(x) == dtype(table));

@@ -83,6 +83,7 @@ class Builder {
   ValueId xsa(ValueId y, ValueId v, int64_t heads, int64_t kv_heads);
   ValueId head_gate(ValueId y, ValueId z, ValueId bias, int64_t heads);
   ValueId softcap(ValueId z, double cap);
+  ValueId head_hints(ValueId x, ValueId table, ValueId targets, ValueId hints, double cap, bool round_bf16 = false);
   ValueId head_nll(ValueId x, ValueId table, ValueId targets, double cap, bool round_bf16 = false);
   // Forward and backward of the head in one: seeds backward() with {x, dx}. `table` needs no gradient of its own to be set;
   // when it has one, it is added to.

@@ -55,6 +55,7 @@ const char* op_name(Op op) {
     case Op::kSoftcap: return "softcap";
     case Op::kSoftcapGrad: return "softcap_grad";
     case Op::kHeadNll: return "head_nll";
+    case Op::kHeadHints: return "head_hints";
     case Op::kHeadLoss: return "head_loss";
     case Op::kSumSquares: return "sum_squares";
     case Op::kClipScale: return "clip_scale";
@@ -78,7 +79,7 @@ double flops_per_element(Op op) {
     case Op::kEmbedding: case Op::kBigramHash: case Op::kTailRows: case Op::kFill: case Op::kClipScale: return 0;
     case Op::kCast: return 0;
     case Op::kLinearAdd: case Op::kLinearLeakyReluSq: case Op::kMatmulLeakyReluSqGrad: return 0;
-    case Op::kMatmul: case Op::kAttention: case Op::kAttentionGrad: case Op::kHeadNll: case Op::kHeadLoss:
+    case Op::kMatmul: case Op::kAttention: case Op::kAttentionGrad: case Op::kHeadNll: case Op::kHeadHints: case Op::kHeadLoss:
     case Op::kNewtonSchulz: case Op::kEmbeddingGrad: return 0;
     case Op::kScale: case Op::kScaleBy: case Op::kAddRow: case Op::kAddRowGrad: case Op::kHeadGate: case Op::kScaleRows: return 1;
     case Op::kScaleByGrad: case Op::kSmear: case Op::kHeadGateGrad: case Op::kScaleRowsGrad: return 3;
@@ -113,6 +114,7 @@ double node_flops(const Graph& graph, const Node& node) {
       return (node.op == Op::kAttention ? 4.0 : 10.0) * elements * mean_keys;
     }
     case Op::kHeadNll:
+    case Op::kHeadHints:
       return 2.0 * elements * static_cast<double>(shape(node.in[1])[0]);
     case Op::kHeadLoss:
       return 6.0 * elements * static_cast<double>(shape(node.in[1])[0]);

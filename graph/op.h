@@ -71,7 +71,9 @@ enum class Op : uint8_t {
   kSoftcap,         // z                                    -> cap tanh(z / cap); alpha = cap
   kSoftcapGrad,     // z, dy                                -> dz
   kHeadNll,         // x [R, D], table [V, D], targets [R] i32   -> nll [R] (nats) of softcapped logits; alpha = cap
-  kHeadLoss,        // the same and row_weight [R]          -> nll, dx = d(sum row_weight nll)/dx, dtable (state)
+  kHeadHints,       // the same and hints [R] i32 (-1: none)      -> [R, 4]: nll, the hint's nll (0), entropy (nats), the hint's rank:
+                    //    how many capped logits are larger, or equal and of a smaller id (none: 0)
+  kHeadLoss,        // as kHeadNll and row_weight [R]          -> nll, dx = d(sum row_weight nll)/dx, dtable (state)
   // optimisers; lr, momentum, ... are inputs [1], so that a captured step can be replayed
   kSumSquares,      // x                                    -> [1], in a fixed order
   kClipScale,       // s [1] = sum of squares               -> coefficient [1] = min(1, alpha / (norm + 1e-6)), norm [1]
@@ -97,7 +99,7 @@ struct Attrs {
   double eps = 0;            // kRmsNorm, kMixNorm, kHeadNorm, kAdamW
   double weight_decay = 0;   // kAdamW, kMuonApply
   bool ta = false, tb = false;  // kMatmul; kLinearAdd and kLinearLeakyReluSq are of the form tb
-  bool round_bf16 = false;   // kHeadNll: logits rounded after the softcap; optimisers: state and operands as the records round
+  bool round_bf16 = false;   // kHeadNll, kHeadHints: logits rounded after the softcap; optimisers: state and operands as the records round
   bool row_norm = false;     // kMuonDirection: rows of u divided by max(norm, 1e-7)
   int64_t heads = 0, kv_heads = 0;  // head ops
   int64_t seq = 0;           // rows of a window: ops that look beyond their row, kBigramHash

@@ -189,6 +189,9 @@ void CpuExecutor::run_node(const Node& node) {
     case Op::kHeadNll:
       return head_nll<T>(pool, c.in<T>(0), c.in<T>(1), c.in<I>(2), c.out<T>(0), c.rows(0), c.dim(0), c.in_shape(1)[0], alpha,
                          a.round_bf16);
+    case Op::kHeadHints:
+      return head_hints<T>(pool, c.in<T>(0), c.in<T>(1), c.in<I>(2), c.in<I>(3), c.out<T>(0), c.rows(0), c.dim(0), c.in_shape(1)[0],
+                           alpha, a.round_bf16);
     case Op::kHeadLoss:
       return head_loss<T>(pool, c.in<T>(0), c.in<T>(1), c.in<I>(2), c.in<T>(3), c.out<T>(0), c.out<T>(1),
                           node.out.size() > 2 ? c.out<T>(2) : nullptr, c.rows(0), c.dim(0), c.in_shape(1)[0], alpha);

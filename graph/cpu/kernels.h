@@ -142,6 +142,9 @@ void softcap_grad(ThreadPool& pool, const T* z, const T* dy, T* dz, bool add_dz,
 template <class T>  // nll [R] = logsumexp(l) - l[target], l = cap tanh(x table^T / cap); logits exist in row chunks only
 void head_nll(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, T* nll, int64_t rows, int64_t dim, int64_t vocab,
               T cap, bool round_bf16);
+template <class T>  // stats [rows, 4]
+void head_hints(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, const int32_t* hints, T* stats, int64_t rows,
+                int64_t dim, int64_t vocab, T cap, bool round_bf16);
 template <class T>  // dtable may be null
 void head_loss(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, const T* row_weight, T* nll, T* dx,
                T* dtable /*+=*/, int64_t rows, int64_t dim, int64_t vocab, T cap);

@@ -65,6 +65,23 @@ void head_nll(ThreadPool& pool, const T* x, const T* table, const int32_t* targe
 }
 
 template <class T>
+void head_hints(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, const int32_t* hints, T* stats, int64_t rows,
+                int64_t dim, int64_t vocab, T cap, bool round_bf16) {
+  check_targets(targets, rows, vocab);
+  T* logits = logits_scratch<T>(rows, vocab);
+  for (int64_t first = 0; first < rows; first += kChunkRows) {
+    const int64_t n = std::min(kChunkRows, rows - first);
+    gemm(pool, false, true, n, vocab, dim, x + first * dim, dim, table, dim, logits, vocab, false);
+    pool.parallel_for(n, 1, [&, &f = functions(x)](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        CHECK(hints[first + r] < vocab);
+        f.hint_row(logits + r * vocab, vocab, targets[first + r], hints[first + r], cap, round_bf16, stats + (first + r) * 4);
+      }
+    });
+  }
+}
+
+template <class T>
 void head_loss(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, const T* row_weight, T* nll, T* dx,
                T* dtable, int64_t rows, int64_t dim, int64_t vocab, T cap) {
   check_targets(targets, rows, vocab);
@@ -87,6 +104,8 @@ void head_loss(ThreadPool& pool, const T* x, const T* table, const int32_t* targ
   template void softcap(ThreadPool&, const T*, T*, T, int64_t);                                                    \
   template void softcap_grad(ThreadPool&, const T*, const T*, T*, bool, T, int64_t);                               \
   template void head_nll(ThreadPool&, const T*, const T*, const int32_t*, T*, int64_t, int64_t, int64_t, T, bool); \
+  template void head_hints(ThreadPool&, const T*, const T*, const int32_t*, const int32_t*, T*, int64_t, int64_t,  \
+                           int64_t, T, bool);                                                                      \
   template void head_loss(ThreadPool&, const T*, const T*, const int32_t*, const T*, T*, T*, T*, int64_t, int64_t, \
                           int64_t, T);
 SIXTEEN_INSTANTIATE(float)

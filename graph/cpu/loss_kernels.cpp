@@ -91,6 +91,25 @@ T nll_row(T* z, int64_t vocab, int64_t target, T cap, bool round_bf16) {
 }
 
 template <class T>
+void hint_row(T* z, int64_t vocab, int64_t target, int64_t hint, T cap, bool round_bf16, T* stats) {
+  using V = Lanes<T>;
+  const T highest = cap_row(z, vocab, cap, round_bf16);
+  V total = V::zero(), weighted = V::zero();
+  each_lanes(vocab, [&](int64_t i, int64_t n) {
+    const V y = V::load(z + i, n), w = weights(y, highest, n), wy = w * (y - V::all(highest));
+    total = total + w;
+    weighted = weighted + (n < kLanes ? select(first<T>(n), wy, V::zero()) : wy);
+  });
+  const T norm = sum(total), log_norm = log_of(norm);
+  stats[0] = log_norm + (highest - z[target]);
+  stats[1] = hint < 0 ? T(0) : log_norm + (highest - z[hint]);
+  stats[2] = log_norm - sum(weighted) / norm;
+  int64_t rank = 0;
+  for (int64_t i = 0; hint >= 0 && i < vocab; ++i) rank += z[i] > z[hint] || (z[i] == z[hint] && i < hint);
+  stats[3] = static_cast<T>(rank);
+}
+
+template <class T>
 T loss_row(T* z, int64_t vocab, int64_t target, T cap, T weight) {
   using V = Lanes<T>;
   const T highest = cap_row(z, vocab, cap, false), at_target = z[target];
@@ -109,7 +128,7 @@ T loss_row(T* z, int64_t vocab, int64_t target, T cap, T weight) {
 
 template <class T>
 constexpr LossFunctions<T> functions() {
-  return {softcap<T>, softcap_grad<T>, nll_row<T>, loss_row<T>};
+  return {softcap<T>, softcap_grad<T>, nll_row<T>, hint_row<T>, loss_row<T>};
 }
 
 }  // namespace

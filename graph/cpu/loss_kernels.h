@@ -14,6 +14,8 @@ struct LossFunctions {
   void (*softcap_grad)(const T* z, const T* dy, T* dz, bool add, T cap, int64_t count);
   // z [vocab] -> capped logits; returns the target's nll.
   T (*nll_row)(T* z, int64_t vocab, int64_t target, T cap, bool round_bf16);
+  // The same and, into stats [4]: that nll, the hint's, the entropy, the hint's rank (op.h, kHeadHints). hint -1: none.
+  void (*hint_row)(T* z, int64_t vocab, int64_t target, int64_t hint, T cap, bool round_bf16, T* stats);
   // z [vocab] -> weight times the gradient of the target's nll; returns that nll.
   T (*loss_row)(T* z, int64_t vocab, int64_t target, T cap, T weight);
 };

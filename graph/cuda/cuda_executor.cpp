@@ -344,6 +344,9 @@ void CudaExecutor::run_typed(const Node& node) {
     case Op::kHeadNll:
       return head_nll<T>(l, c.in<X>(0), c.in<X>(1), c.in<I>(2), c.out<float>(0), c.rows(0), c.dim(0), c.in_shape(1)[0], alpha,
                          a.round_bf16);
+    case Op::kHeadHints:
+      return head_hints<T>(l, c.in<X>(0), c.in<X>(1), c.in<I>(2), c.in<I>(3), c.out<float>(0), c.rows(0), c.dim(0), c.in_shape(1)[0],
+                           alpha, a.round_bf16);
     case Op::kHeadLoss:
       return head_loss<T>(l, c.in<X>(0), c.in<X>(1), c.in<I>(2), c.in<F>(3), c.out<float>(0), c.out<T>(1),
                           node.out.size() > 2 ? c.out<float>(2) : nullptr, c.rows(0), c.dim(0), c.in_shape(1)[0], alpha);

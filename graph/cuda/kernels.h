@@ -175,6 +175,11 @@ template <class T>
 void head_loss(Launch& l, const T* x, const T* table, const int32_t* targets, const float* row_weight, float* nll, T* dx,
                float* dtable /*+=, may be null*/, int64_t rows, int64_t dim, int64_t vocab, float cap);
 
+// --- hints.cu: out [rows, 4]
+template <class T>
+void head_hints(Launch& l, const T* x, const T* table, const int32_t* targets, const int32_t* hints, float* out, int64_t rows,
+                int64_t dim, int64_t vocab, float cap, bool round_bf16);
+
 // --- optim.cu, newton_schulz.cu: always float
 void sum_squares(Launch& l, const float* x, float* out, int64_t count);
 void clip_scale(Launch& l, const float* sum, float max_norm, float* coefficient, float* norm);

@@ -134,6 +134,32 @@ void head_nll(const ReferenceCall& c) {
   c.write(0, nll);
 }
 
+void head_hints(const ReferenceCall& c) {
+  const Attrs& a = c.node.attrs;
+  const int64_t rows = c.in_shape(0)[0], dim = c.in_shape(0)[1], vocab = c.in_shape(1)[0];
+  Numbers stats(static_cast<size_t>(rows * 4));
+  for (int64_t row = 0; row < rows; ++row) {
+    Numbers y(static_cast<size_t>(vocab));
+    double total = 0;
+    for (int64_t id = 0; id < vocab; ++id) {
+      for (int64_t d = 0; d < dim; ++d) y[id] += c.in(0)[row * dim + d] * c.in(1)[id * dim + d];
+      y[id] = a.alpha * std::tanh(y[id] / a.alpha);
+      if (a.round_bf16) y[id] = nearest_bf16(y[id]);
+      total += std::exp(y[id]);
+    }
+    const int64_t target = static_cast<int64_t>(c.in(2)[row]), hint = static_cast<int64_t>(c.in(3)[row]);
+    double* out = &stats[row * 4];
+    out[0] = std::log(total) - y[target];
+    if (hint >= 0) out[1] = std::log(total) - y[hint];
+    for (int64_t id = 0; id < vocab; ++id) {
+      const double p = std::exp(y[id]) / total;
+      out[2] -= p * std::log(p);
+      if (hint >= 0) out[3] += y[id] > y[hint] || (y[id] == y[hint] && id < hint);
+    }
+  }
+  c.write(0, stats);
+}
+
 }  // namespace
 
 const Numbers& ReferenceCall::in(int i) const { return values[node.in[i]]; }
@@ -174,6 +200,7 @@ std::vector<Numbers> run_reference(const Graph& graph, const std::map<ValueId, N
       case Op::kAttention: attention(call); break;
       case Op::kXsa: xsa(call); break;
       case Op::kSoftcap: softcap(call); break;
+      case Op::kHeadHints: head_hints(call); break;
       case Op::kHeadNll:
       case Op::kHeadLoss: head_nll(call); break;
       default: CHECK(reference_row_op(call) || reference_optim_op(call));

@@ -127,6 +127,40 @@ TEST(HeadNll, RoundsLogitsToBf16WhenAsked) {
   EXPECT_LE(off, 2);
 }
 
+// Every column to its own size; every third row has no hint. Ranks are whole numbers and exact.
+TEST(HeadHints, AgreeWithPlainFp64) {
+  ThreadPool pool(2);
+  for (const bool round : {false, true}) {
+    for (const int64_t vocab : {1, 15, 77, 1024}) {
+      Case<double> d(9, 64, vocab, 5);
+      d.score(pool, round);
+      std::vector<int32_t> hints;
+      for (int64_t i = 0; i < 9; ++i) hints.push_back(i % 3 == 0 ? -1 : static_cast<int32_t>(i * 17 % vocab));
+      std::vector<double> stats(9 * 4, NAN);
+      head_hints<double>(pool, d.x.data(), d.table.data(), d.targets.data(), hints.data(), stats.data(), 9, 64, vocab, 5, round);
+      Case<double> hinted = d;
+      for (int64_t i = 0; i < 9; ++i) hinted.targets[i] = std::max(hints[i], 0);
+      for (int64_t i = 0; i < 9; ++i) {
+        const double* row = &stats[i * 4];
+        EXPECT_NEAR(row[0], reference_nll(d, i, round), 1e-12);
+        double entropy = 0;
+        int64_t rank = 0;
+        const double own = reference_nll(hinted, i, round);
+        for (int32_t id = 0; id < vocab; ++id) {
+          Case<double> other = d;
+          other.targets[i] = id;
+          const double nll = reference_nll(other, i, round);
+          entropy += std::exp(-nll) * nll;
+          rank += nll < own - 1e-13 || (std::fabs(nll - own) <= 1e-13 && id < hints[i]);
+        }
+        EXPECT_NEAR(row[2], entropy, 1e-11);
+        EXPECT_NEAR(row[1], hints[i] < 0 ? 0 : own, 1e-12);
+        EXPECT_EQ(row[3], hints[i] < 0 ? 0 : static_cast<double>(rank)) << "vocabulary " << vocab << ", rounded " << round;
+      }
+    }
+  }
+}
+
 TEST(HeadLoss, GradientsAgreeWithFiniteDifferences) {
   ThreadPool pool(2);
   for (const double cap : {4.0, 0.0}) {

@@ -208,6 +208,15 @@ void add_head_cases(std::vector<OpCase>& t) {
   t.push_back({"head_nll_odd", 7, nll(17, 33, false)});
   t.push_back({"head_nll_long", 150, nll(32, 300, false), 1e-5});
   t.push_back({"head_nll_bf16", 70, nll(32, 300, true), 8e-3});  // a logit that rounds the other way moves by 2^-8 of itself
+  // The largest entry is a rank, so losses and entropies are compared loosely here and to their own size in loss_test.cpp.
+  const auto hints = [](int64_t dim, int64_t vocab) {
+    return [=](C& c) {
+      const ValueId targets = c.ids("targets", 1, vocab), hinted = c.ids("hints", 1, vocab);
+      c.output(c.b.head_hints(c.given_rows("x", 1, dim), c.table("table", {vocab, dim}), targets, hinted, 3), false);
+    };
+  };
+  t.push_back({"head_hints_odd", 7, hints(17, 33)});
+  t.push_back({"head_hints_long", 70, hints(32, 300)});
   const auto loss = [](int64_t dim, int64_t vocab) {
     return [=](C& c) {
       const ValueId x = c.b.scale(c.rows("x", 1, dim), 1.5), weights = c.given_rows("row_weight", 1, 0);
