@@ -69,7 +69,7 @@ ScoreSum ScoreRun::score(int64_t chunk, std::vector<float>* nll, const std::func
 ScoreSum ScoreRun::score(std::span<const Window> windows, std::vector<float>* nll, const std::function<void(int64_t)>& progress) {
   const EvalConfig& c = method_.config;
   ScoreOptions options{.batch = c.batch, .logits_bf16 = c.logits_bf16, .looping = true};
-  if (tap_in_) options.mixture = std::ref(*tap_in_);
+  if (tap_in_) options.hints = &*tap_in_;
   return score_windows(session_, tokens_, windows, &tables_, options, nll, [&](int64_t done) {
     if (progress) progress(done);
     stop_if_interrupted();

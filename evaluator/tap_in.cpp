@@ -160,4 +160,30 @@ void TapIn::operator()(const Window& window, std::span<const float> logits, std:
   }
 }
 
+void TapIn::hints(const Window& window, std::span<int32_t> hints) {
+  const int64_t from = window.length - window.tail();
+  for (const TapInHint& hint : waiting_.emplace_back(matcher_.match(window))) hints[hint.position - from] = hint.token;
+}
+
+void TapIn::mix(const Window& window, std::span<const HintStats> stats, std::span<float> nll) {
+  const int64_t from = window.length - window.tail();
+  for (size_t i = 0; i < nll.size(); ++i) nll[i] = stats[i].nll;
+  for (const TapInHint& hint : waiting_.front()) {
+    const int64_t i = hint.position - from;
+    const HintStats& row = stats[i];
+    if (config_.entropy_min > 0 && row.entropy < config_.entropy_min) continue;
+    const double weight = tap_in_weight(hint, config_);
+    const bool kept = static_cast<int64_t>(row.hint_rank) < config_.top_k && weight > 0;
+    ++counts_.hints;
+    counts_.cross_hints += hint.cross;
+    counts_.kept += kept;
+    counts_.kept_cross += kept && hint.cross;
+    if (!kept) continue;
+    const bool right = tokens_[window.first_target() + i] == hint.token;
+    nll[i] = static_cast<float>(right ? -std::log((1 - weight) * std::exp(-double{row.hint_nll}) + weight)
+                                      : row.nll - std::log1p(-weight));
+  }
+  waiting_.pop_front();
+}
+
 }  // namespace sixteen

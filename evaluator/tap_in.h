@@ -7,11 +7,12 @@
 // to the position), normalised, and blind to the target.
 // Bites: candidates within a window cross documents; the cross document is the one the window starts in. The hint must be among
 // the top_k logits: of equal logits the smaller id counts as the larger (torch.topk leaves ties open; with logits rounded to
-// bf16 they are common). The record adds 1e-10 inside its logarithms and normalises it away again; we do neither. All in
-// fp64 by the C library, on the host.
+// bf16 they are common). The record adds 1e-10 inside its logarithms and normalises it away again; we do neither. Matching and
+// mixing are the host's, in fp64 by the C library; softmax, entropy and rank the device's.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -104,12 +105,15 @@ struct TapInCounts {
   int64_t kept = 0, kept_cross = 0;          // among the top_k
 };
 
-// The mixture as ScoreOptions wants it.
-class TapIn {
+// The mixture as ScoreOptions wants it: with hints, so that logits stay on the device, or (for who needs whole distributions
+// anyway) with logits. The first rounds the model's terms to fp32.
+class TapIn : public HintMixture {
  public:
   TapIn(std::span<const uint16_t> tokens, int32_t bos, const TapInConfig& config)
       : tokens_(tokens), config_(config), matcher_(tokens, bos, config) {}
   void operator()(const Window& window, std::span<const float> logits, std::span<float> nll);
+  void hints(const Window& window, std::span<int32_t> hints) override;
+  void mix(const Window& window, std::span<const HintStats> stats, std::span<float> nll) override;
   const TapInCounts& counts() const { return counts_; }
   int64_t read_end() const { return matcher_.read_end(); }
   Sha256 read_digest() const { return matcher_.read_digest(); }
@@ -120,6 +124,7 @@ class TapIn {
   std::span<const uint16_t> tokens_;
   TapInConfig config_;
   TapInMatcher matcher_;
+  std::deque<std::vector<TapInHint>> waiting_;  // of windows whose hints() was called and not yet mix()
   TapInCounts counts_;
 };
 

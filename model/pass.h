@@ -15,7 +15,7 @@ namespace sixteen {
 
 class Pass {
  public:
-  enum Input : size_t { kIds, kTargets, kRowWeight };
+  enum Input : size_t { kIds, kTargets, kRowWeight, kHints, kInputs };
 
   // The run submitted next finds `values` at `to`.
   template <class T>
@@ -38,7 +38,7 @@ class Pass {
   };
   static Transfer& room(Device& device, Way* way, size_t bytes);  // its host memory is free to be written
 
-  std::array<Way, 3> ways_;
+  std::array<Way, kInputs> ways_;
   Way back_;
   int64_t count_ = 0;
 };

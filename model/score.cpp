@@ -61,6 +61,21 @@ void score_by_logits(Session* session, std::span<const int32_t> ids, std::span<c
   }
 }
 
+// [windows * tail], -1 where there is none.
+void gather_hints(std::span<const Window> batch, HintMixture* mixture, std::vector<int32_t>* hints) {
+  const int64_t tail = batch.front().tail();
+  hints->assign(batch.size() * static_cast<size_t>(tail), -1);
+  for (size_t i = 0; i < batch.size(); ++i) mixture->hints(batch[i], std::span(*hints).subspan(i * tail, batch[i].scored));
+}
+
+void mix_hints(std::span<const HintStats> stats, std::span<const Window> batch, HintMixture* mixture, std::vector<float>* nll) {
+  nll->resize(stats.size());
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const size_t first = i * static_cast<size_t>(batch[i].tail()), count = static_cast<size_t>(batch[i].scored);
+    mixture->mix(batch[i], stats.subspan(first, count), std::span(*nll).subspan(first, count));
+  }
+}
+
 }  // namespace
 
 double ScoreSum::bpb() const { return nll / std::numbers::ln2 / static_cast<double>(bytes); }
@@ -99,13 +114,15 @@ ScoreSum score_windows(Session* session, std::span<const uint16_t> tokens, std::
   };
   PassGuard guard{session};
   std::deque<std::span<const Window>> submitted;
+  std::vector<int32_t> ids, targets, hints;
+  std::vector<float> nll, logits;
   const auto take_oldest = [&] {
     const std::span<const Window> batch = submitted.front();
     submitted.pop_front();
-    take(batch, session->collect_nll());
+    if (options.hints == nullptr) return take(batch, session->collect_nll());
+    mix_hints(session->collect_hints(), batch, options.hints, &nll);
+    take(batch, nll);
   };
-  std::vector<int32_t> ids, targets;
-  std::vector<float> nll, logits;
   for (size_t done = 0; done < windows.size();) {
     const std::span<const Window> batch = windows.subspan(done, batch_size(*session, windows.subspan(done), options.batch));
     const Window& shape = batch.front();
@@ -118,8 +135,14 @@ ScoreSum score_windows(Session* session, std::span<const uint16_t> tokens, std::
       continue;
     }
     if (session->in_flight() == Session::kPasses) take_oldest();
-    session->submit_score(ids, targets, static_cast<int64_t>(batch.size()), shape.length, shape.tail(), options.logits_bf16,
-                          options.looping);
+    const int64_t count = static_cast<int64_t>(batch.size());
+    if (options.hints != nullptr) {
+      CHECK(options.looping);
+      gather_hints(batch, options.hints, &hints);
+      session->submit_hints(ids, targets, hints, count, shape.length, shape.tail(), options.logits_bf16);
+    } else {
+      session->submit_score(ids, targets, count, shape.length, shape.tail(), options.logits_bf16, options.looping);
+    }
     submitted.push_back(batch);
   }
   while (!submitted.empty()) take_oldest();

@@ -209,6 +209,27 @@ void Session::submit_score(std::span<const int32_t> ids, std::span<const int32_t
   ++in_flight_;
 }
 
+void Session::submit_hints(std::span<const int32_t> ids, std::span<const int32_t> targets, std::span<const int32_t> hints,
+                           int64_t windows, int64_t seq, int64_t tail, bool logits_bf16) {
+  check_ids(ids, windows * seq, config_.vocab);
+  check_ids(targets, windows * tail, config_.vocab);
+  CHECK(hints.size() == targets.size());
+  Program& p = program({.mode = Mode::kHints, .windows = windows, .seq = seq, .tail = tail, .hash = hash_, .logits_bf16 = logits_bf16});
+  Pass& pass = begin_pass();
+  pass.put(*device_, Pass::kIds, ids, p.inputs.at("ids"));
+  pass.put(*device_, Pass::kTargets, targets, p.inputs.at("targets"));
+  pass.put(*device_, Pass::kHints, hints, p.inputs.at("hints"));
+  p.executor->run();
+  pass.fetch(*device_, p.executor->data(p.model.nll), windows * tail * 4);
+  ++in_flight_;
+}
+
+std::span<const HintStats> Session::collect_hints() {
+  const std::span<const float> rows = oldest_pass().nll();
+  static_assert(sizeof(HintStats) == 4 * sizeof(float));
+  return {reinterpret_cast<const HintStats*>(rows.data()), rows.size() / 4};
+}
+
 std::span<const float> Session::collect_nll() { return oldest_pass().nll(); }
 
 void Session::score(std::span<const int32_t> ids, std::span<const int32_t> targets, int64_t windows, int64_t seq,

@@ -19,6 +19,12 @@
 
 namespace sixteen {
 
+// A row of kHeadHints (graph/op.h).
+struct HintStats {
+  float nll, hint_nll, entropy;  // nats
+  float hint_rank;               // how many logits come before the hint's
+};
+
 // One window of a text that becomes known part by part (Session::extend).
 struct GrowingWindow {
   explicit GrowingWindow(int64_t length_in) : length(length_in) {}
@@ -75,6 +81,10 @@ class Session {
   size_t in_flight() const { return in_flight_; }
   double collect_loss();                   // of the oldest pass, which trains
   std::span<const float> collect_nll();    // of the oldest pass, which scores; valid until the next submission
+  // As submit_score(), about the target and one hinted token a row: hints [windows * tail], -1 for none.
+  void submit_hints(std::span<const int32_t> ids, std::span<const int32_t> targets, std::span<const int32_t> hints, int64_t windows,
+                    int64_t seq, int64_t tail, bool logits_bf16);
+  std::span<const HintStats> collect_hints();
   void drop_passes() { in_flight_ = 0; }   // for who gives up between submission and collection
   // ids [windows * seq] -> logits [windows * tail, vocab].
   void logits(std::span<const int32_t> ids, int64_t windows, int64_t seq, int64_t tail, std::span<float> out);

@@ -83,6 +83,11 @@ ModelGraph Transformer::build() {
       model.nll = b_.head_nll(hidden, table, b_.input_ids("targets", {rows}), config_.softcap, options_.logits_bf16);
       b_.mark_output(model.nll);
       break;
+    case Mode::kHints:
+      model.nll = b_.head_hints(hidden, table, b_.input_ids("targets", {rows}), b_.input_ids("hints", {rows}), config_.softcap,
+                                options_.logits_bf16);
+      b_.mark_output(model.nll);
+      break;
     case Mode::kLogits:
       model.logits = b_.softcap(b_.linear(hidden, table), config_.softcap);
       b_.mark_output(model.logits);
@@ -211,7 +216,7 @@ ModelGraph build_model(const ModelConfig& config, const ParamTable& table, const
                        bool keep_activations) {
   CHECK(options.windows >= 1 && options.seq >= 1 && options.tail >= 0 && options.tail <= options.seq);
   const bool all_rows = options.tail == 0 || options.tail == options.seq;
-  CHECK(all_rows || options.mode == Mode::kScore || options.mode == Mode::kLogits);
+  CHECK(all_rows || options.mode == Mode::kScore || options.mode == Mode::kHints || options.mode == Mode::kLogits);
   CHECK(options.cache_rows == 0 ? options.lead == 0 : options.mode == Mode::kLogits && options.windows == 1);
   return Transformer(config, table, options, keep_activations).build();
 }

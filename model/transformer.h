@@ -21,6 +21,7 @@ namespace sixteen {
 enum class Mode : uint8_t {
   kTrain,   // head_loss: nll, gradients added to "grads"
   kScore,   // nll of the last `tail` rows of each window
+  kHints,   // the same, and what a mixture with a hinted token asks (op.h, kHeadHints); "hints" [scored rows] i32
   kLogits,  // softcapped logits of the last `tail` rows of each window
   kCalib,   // Hessians
 };
@@ -51,7 +52,7 @@ struct BuildOptions {
   bool looping = true;
   HashEmbedConfig hash{};
   DType dtype = DType::kF32;
-  bool logits_bf16 = false;      // kScore: logits rounded after the softcap (trap T4)
+  bool logits_bf16 = false;      // kScore, kHints: logits rounded after the softcap (trap T4)
   FakeQuantConfig fake_quant{};  // kTrain
   // kLogits, one window: its rows come in parts, `seq` of them now. Keys and values of up to cache_rows rows are kept outside
   // of the graph, in "cache.k.N" and "cache.v.N" [cache_rows, kv width] of the N-th visit of a layer; "cache.k.N.new" is where the
@@ -62,7 +63,7 @@ struct BuildOptions {
 
 struct ModelGraph {
   Graph graph;
-  ValueId nll = kNoValue;        // [rows]
+  ValueId nll = kNoValue;        // [rows]; kHints: [rows, 4]
   ValueId logits = kNoValue;     // [rows, vocab]
   std::vector<ValueId> activations;  // outputs of attention, MLP and the final norm in call order, when `keep_activations`
 };

@@ -61,6 +61,27 @@ TEST_P(TapInGolden, HintsGateWeightsAndLosses) {
   EXPECT_EQ(tap_in.counts().cross_hints, counts.at(2).get<int64_t>());
 }
 
+// The way of `score`: hints go to the device, no logits come back.
+TEST_P(TapInGolden, LossesByHints) {
+  REQUIRE_SHARED("oracle/eval/eval.json");
+  const GoldenEval golden("1555");
+  const std::string name = GetParam();
+  const nlohmann::json& c = golden.json.at("cases").at(name);
+  const std::vector<Window> windows = sliding_windows(golden.targets(), golden.json.at("seq_len"), golden.json.at("stride"), true);
+  for (const int64_t batch : {0, 3}) {
+    TapIn mixture(golden.tokens, golden.json.at("stream").at("bos_id"), testing::golden_tap_in(c.at("tapin")));
+    std::vector<float> nll;
+    score_windows(golden.session().get(), golden.tokens, windows, &golden.tables, {.batch = batch, .hints = &mixture}, &nll, nullptr);
+    const std::vector<float> expected = floats_of(golden.results.at(name + ".nll"));
+    ASSERT_EQ(nll.size(), expected.size());
+    for (size_t i = 0; i < nll.size(); ++i) ASSERT_NEAR(nll[i], expected[i], c.at("tolerance").at("nll_abs").get<double>()) << i;
+    const nlohmann::json& counts = c.at("fires_kept_cross");
+    EXPECT_EQ(mixture.counts().hints, counts.at(0).get<int64_t>());
+    EXPECT_EQ(mixture.counts().kept, counts.at(1).get<int64_t>());
+    EXPECT_EQ(mixture.counts().cross_hints, counts.at(2).get<int64_t>());
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Cases, TapInGolden, ::testing::Values("1555.sliding_tapin", "1555.sliding_tapin_min3_nocross"),
                          [](const auto& test) { return std::string(test.param).substr(5); });
 
