@@ -110,9 +110,11 @@ TttStep ScoreRun::train_step(std::span<const int64_t> starts, double lr) {
       targets.insert(targets.end(), from + 1, from + seq + 1);
     }
     const std::vector<float> weight(ids.size(), 1.0f / static_cast<float>(count * seq));
-    loss += session_->train(ids, targets, weight, windows, seq, true);
+    if (session_->in_flight() == Session::kPasses) loss += session_->collect_loss();
+    session_->submit_train(ids, targets, weight, windows, seq, true);
   }
-  const double norm = sgd_->step(lr);
+  const double norm = sgd_->step(lr);  // the one number that is waited for
+  while (session_->in_flight() > 0) loss += session_->collect_loss();
   if (!std::isfinite(loss) || !std::isfinite(norm)) {
     fail("test-time training diverged (loss ", loss, ", gradient norm ", norm, "); lower [eval.ttt] lr");
   }
