@@ -6,8 +6,12 @@
 #include <cmath>
 
 #include "formats/error.h"
+#include "formats/shard.h"
 #include "graph/executor.h"
 #include "model/optim.h"
+#include "model/prefetch_loader.h"
+#include "model/shuffled_loader.h"
+#include "tests/support/scratch.h"
 #include "tests/support/tiny_model.h"
 
 namespace sixteen {
@@ -102,6 +106,82 @@ TEST(CudaSession, AgreesWithTheCpu) {
   EXPECT_LT(mean_difference(bf16.nll, cpu.nll), 4e-3);
   EXPECT_LT(relative_distance(bf16.gradients, cpu.gradients), 5e-2);  // 2^-9 a stored value, through six visits and back
   EXPECT_NEAR(bf16.losses.back(), cpu.losses.back(), 5e-2);
+}
+
+// Batches from the reading thread, submitted without waiting: the card trains on what the CPU trains on, in that order, and
+// nothing is overwritten on its way. Large batches, so that copies and runs overlap.
+TEST(CudaSession, SubmittedBatchesKeepTheirOrderAndContents) {
+  const std::shared_ptr<Device> card = card_or_null();
+  if (card == nullptr) GTEST_SKIP() << "no CUDA card";
+  const testing::Scratch scratch;
+  constexpr int64_t kRows = 64, kBatches = 12;
+  write_shard(scratch.path("a_train_0.bin"), tiny_tokens(kRows * kSeq * (kBatches + 2), kVocab));
+  const ModelConfig config = model_config();
+  const ParamStore store = tiny_store(config);
+  const auto losses = [&](std::shared_ptr<Device> device, bool submits) {
+    PrefetchLoader loader(std::make_unique<ShuffledLoader>(std::vector<std::string>{scratch.path("a_train_0.bin")}, 0, 1, kSeq, kVocab),
+                          kRows, kSeq, 2);
+    Session session(device, config, store.table, DType::kF32);
+    session.set_weights(store);
+    std::vector<int32_t> ids(kRows * kSeq), targets(kRows * kSeq);
+    std::vector<float> weight(ids.size());
+    std::vector<double> found;
+    for (int64_t i = 0; i < kBatches; ++i) {
+      loader.next_batch(kRows, ids.data(), targets.data());
+      for (size_t k = 0; k < weight.size(); ++k) weight[k] = static_cast<float>((i + 1) * (1 + static_cast<int64_t>(k) % 3));
+      if (!submits) {
+        found.push_back(session.train(ids, targets, weight, kRows, kSeq, true));
+        continue;
+      }
+      if (session.in_flight() == Session::kPasses) found.push_back(session.collect_loss());
+      session.submit_train(ids, targets, weight, kRows, kSeq, true);
+    }
+    while (session.in_flight() > 0) found.push_back(session.collect_loss());
+    return found;
+  };
+  const std::vector<double> cpu = losses(make_device("cpu", 2), false), waiting = losses(card, false), submitted = losses(card, true);
+  EXPECT_EQ(submitted, waiting);
+  ASSERT_EQ(submitted.size(), cpu.size());
+  for (size_t i = 0; i < cpu.size(); ++i) EXPECT_NEAR(submitted[i], cpu[i], 1e-5 * cpu[i]) << "batch " << i;
+  EXPECT_GT(std::abs(cpu[1] / 2 - cpu[0]), 1e-4 * cpu[0]);  // batches differ, so the order shows
+}
+
+// The same for scores, with hints and without; rows without a hint among them.
+TEST(CudaSession, HintsAgreeWithTheCpu) {
+  const std::shared_ptr<Device> card = card_or_null();
+  if (card == nullptr) GTEST_SKIP() << "no CUDA card";
+  const ModelConfig config = model_config();
+  const ParamStore store = tiny_store(config);
+  const std::vector<uint16_t> tokens = tiny_tokens(kWindows * kSeq + 1, kVocab);
+  const std::vector<int32_t> ids(tokens.begin(), tokens.end() - 1), targets(tokens.begin() + 1, tokens.end());
+  std::vector<int32_t> hints;
+  for (size_t i = 0; i < ids.size(); ++i) hints.push_back(i % 5 == 0 ? -1 : static_cast<int32_t>(i * 37 % kVocab));
+  const auto stats = [&](std::shared_ptr<Device> device, DType activations) {
+    Session session(device, config, store.table, activations);
+    session.set_weights(store);
+    session.submit_hints(ids, targets, hints, kWindows, kSeq, kSeq, false);
+    const std::span<const HintStats> found = session.collect_hints();
+    std::vector<HintStats> copy(found.begin(), found.end());
+    std::vector<float> nll(ids.size());
+    session.score(ids, targets, kWindows, kSeq, kSeq, nll);
+    for (size_t i = 0; i < nll.size(); ++i) EXPECT_NEAR(copy[i].nll, nll[i], 2e-5);
+    return copy;
+  };
+  const std::vector<HintStats> cpu = stats(make_device("cpu", 2), DType::kF32);
+  for (const DType activations : {DType::kF32, DType::kBF16}) {
+    const std::vector<HintStats> found = stats(card, activations);
+    const bool exact = activations == DType::kF32;
+    double ranks = 0;
+    for (size_t i = 0; i < found.size(); ++i) {
+      const double tolerance = exact ? 5e-5 : 0.4;  // bf16: 2^-8 of logits up to 30, and of what leads to them
+      ASSERT_NEAR(found[i].nll, cpu[i].nll, tolerance) << i;
+      ASSERT_NEAR(found[i].hint_nll, cpu[i].hint_nll, tolerance) << i;
+      ASSERT_NEAR(found[i].entropy, cpu[i].entropy, tolerance) << i;
+      EXPECT_TRUE(hints[i] >= 0 || found[i].hint_rank == 0) << i;
+      ranks += std::abs(found[i].hint_rank - cpu[i].hint_rank);
+    }
+    EXPECT_LE(ranks / static_cast<double>(found.size()), exact ? 0.01 : 5);  // of 512; fp32: only ties may turn
+  }
 }
 
 }  // namespace
