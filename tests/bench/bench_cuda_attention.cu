@@ -326,6 +326,11 @@ void bench(AttentionDims d, bool hopper) {
 
 int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "all";
+  int cards = 0;
+  if (cudaGetDeviceCount(&cards) != cudaSuccess || cards == 0) {
+    std::printf("no CUDA card: nothing was checked\n");
+    return 77;  // what ctest takes for skipped
+  }
   cudaDeviceProp card;
   SIXTEEN_CUDA_CHECK(cudaGetDeviceProperties(&card, 0));
   std::printf("%s, %d multiprocessors\n", card.name, card.multiProcessorCount);
