@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "formats/file.h"
 
@@ -31,6 +33,16 @@ class Scratch {
   std::string write(const std::string& name, std::span<const std::byte> bytes) const {
     write_file(path(name), {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     return path(name);
+  }
+
+  // Without a sync, for files that change by the hundred.
+  static void overwrite(const std::string& path, std::string_view content) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+  }
+
+  // One byte of a file, in place.
+  static void poke(const std::string& path, size_t offset, char byte) {
+    std::fstream(path, std::ios::binary | std::ios::in | std::ios::out).seekp(static_cast<std::streamoff>(offset)).put(byte);
   }
 
   // Files in the folder, to see that nothing was left behind.
