@@ -2,35 +2,19 @@
 #include "evaluator/arithmetic_coder.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "formats/check.h"
 #include "formats/error.h"
+#include "model/portable_math.h"
 
 namespace sixteen {
 namespace {
 
 constexpr uint64_t kTotal = uint64_t{1} << kFrequencyBits;
-constexpr double kSmallestExponent = -700;
 constexpr uint64_t kSmallestRange = uint64_t{1} << 56;
 
 }  // namespace
-
-// exp(x) = 2^n exp(r), |r| <= ln 2 / 2, by the Taylor polynomial, whose remainder is below 2^-57.
-double portable_exp(double x) {
-  constexpr double kMagic = 0x1.8p52;  // adding it rounds to an integer
-  constexpr double kInverseFactorials[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
-                                           1.0 / 40320,      1.0 / 5040,      1.0 / 720,      1.0 / 120,     1.0 / 24,
-                                           1.0 / 6,          0.5,             1.0,            1.0};
-  const double clamped = std::max(x, kSmallestExponent);
-  const double shifted = clamped * 0x1.71547652b82fep+0 + kMagic, n = shifted - kMagic;
-  const double r = (clamped - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;  // ln 2 in two parts: n times the first is exact
-  double p = 0;
-  for (const double coefficient : kInverseFactorials) p = p * r + coefficient;
-  const uint64_t exponent = std::bit_cast<uint64_t>(shifted) - std::bit_cast<uint64_t>(kMagic);
-  return x < kSmallestExponent ? 0 : p * std::bit_cast<double>((exponent + 1023) << 52);
-}
 
 void Frequencies::set(std::span<const float> logits) {
   const size_t vocab = logits.size();

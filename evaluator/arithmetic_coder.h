@@ -19,9 +19,6 @@ namespace sixteen {
 
 constexpr int kFrequencyBits = 32;
 
-// exp(x) for x <= 0, to 2^-50 of it, with the same bits everywhere. Below -700: 0.
-double portable_exp(double x);
-
 // One distribution as integers.
 class Frequencies {
  public:

@@ -2,8 +2,9 @@
 #include "model/schedule.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numbers>
+
+#include "model/portable_math.h"
 
 namespace sixteen {
 
@@ -38,7 +39,7 @@ bool looping_at(double frac, double at_frac) { return frac >= at_frac; }
 
 double ttt_lr_scale(int64_t chunk, int64_t chunks) {
   const double last = static_cast<double>(std::max<int64_t>(chunks - 1, 1));
-  return 0.5 * (1 + std::cos(std::numbers::pi * static_cast<double>(chunk) / last));
+  return 0.5 * (1 + portable_cos(std::numbers::pi * static_cast<double>(chunk) / last));
 }
 
 }  // namespace sixteen
