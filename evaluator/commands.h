@@ -7,6 +7,8 @@ class App;
 
 namespace sixteen {
 
+void add_compress_command(CLI::App& app);
+void add_decompress_command(CLI::App& app);
 void add_score_command(CLI::App& app);
 void add_text_command(CLI::App& app);
 void add_generate_command(CLI::App& app);

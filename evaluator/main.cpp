@@ -7,6 +7,8 @@ int main(int argc, char** argv) {
                            [](CLI::App& app) {
                              sixteen::add_score_command(app);
                              sixteen::add_text_command(app);
+                             sixteen::add_compress_command(app);
+                             sixteen::add_decompress_command(app);
                              sixteen::add_generate_command(app);
                              sixteen::add_verify_command(app);
                              sixteen::add_eval_bench_command(app);
