@@ -21,7 +21,7 @@ namespace sixteen {
 namespace {
 
 struct CompressCommand {
-  std::string artifact, data, tokenizer, out, arith = "portable", device = "cpu";
+  std::string artifact, data, tokenizer, ledger, out, arith = "portable", device = "cpu";
   MethodFlags method;
   int64_t sample = 0;
   uint64_t seed = 1;
@@ -85,6 +85,7 @@ void report(const CompressCommand& o, const ProofMethod& method, const ProofFile
 void run(CompressCommand& o) {
   install_interrupt_handler();
   settle_flags(&o.method);
+  if (!o.ledger.empty() && o.sample == 0) throw UsageError("--ledger goes with --sample: a full proof starts from the artifact alone");
   const Model model = load_model(o.artifact);
   ProofMethod method{.score = read_method(o.method, model.config), .arith = o.arith == "native" ? Arith::kNative : Arith::kPortable};
   const std::string note = make_decodable(&method.score);
@@ -99,10 +100,12 @@ void run(CompressCommand& o) {
     }
     tables = tokenizer.byte_tables(model.config.vocab);
   }
+  const ProofStates states =
+      o.ledger.empty() ? ProofStates() : ProofStates(o.ledger, model, method, static_cast<int64_t>(tokens.size()));
   OutputFile file(o.out);  // an unwritable place is better known before the scoring
   Session session(make_device(o.device, o.threads), model.config, model.table);
   session.set_weights(model.store);
-  const ProofOutcome r = compress_text(method, &session, tokens, o.tokenizer.empty() ? nullptr : &tables, o.sample, o.seed, o.console, &proof);
+  const ProofOutcome r = compress_text(method, &session, tokens, o.tokenizer.empty() ? nullptr : &tables, o.sample, o.seed, states, o.console, &proof);
   const Bytes bytes = serialise_proof(proof);
   file.write(bytes.data(), bytes.size());
   file.commit();
@@ -128,6 +131,7 @@ void add_compress_command(CLI::App& app) {
   c->add_option("--sample", o->sample, "code this many chunks, drawn by --seed, instead of all; 0: all. Decoding then needs --data")
       ->check(kNonNegative)
       ->capture_default_str();
+  c->add_option("--ledger", o->ledger, "with --sample: start from the states that score --ledger kept, instead of training up to each chunk");
   c->add_option("--seed", o->seed, "of --sample")->capture_default_str();
   c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
   c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(kNonNegative)->capture_default_str();

@@ -18,7 +18,7 @@ namespace sixteen {
 namespace {
 
 struct DecompressCommand {
-  std::string file, artifact, data, out, device = "cpu";
+  std::string file, artifact, data, ledger, out, device = "cpu";
   int threads = 0;
   bool whole_windows = false;
   Console console;
@@ -70,12 +70,14 @@ void run(const DecompressCommand& o) {
   }
   const ProofMethod method = proof_method(proof.settings, model.config, o.file);
   const std::vector<uint16_t> given = read_given(o, proof, model.config.vocab);
+  if (!o.ledger.empty() && proof.sampled.empty()) fail(o.file, ": a full proof starts from the artifact alone; leave --ledger out");
+  const ProofStates states = o.ledger.empty() ? ProofStates() : ProofStates(o.ledger, model, method, proof.tokens());
   const std::string folder = o.out.empty() ? default_folder(o.file) : o.out;
   make_folder(folder);
   Session session(make_device(o.device, o.threads), model.config, model.table);
   session.set_weights(model.store);
   ProofOutcome r;
-  const std::vector<uint16_t> tokens = decompress_text(proof, method, &session, given, o.whole_windows, o.console, o.file, &r);
+  const std::vector<uint16_t> tokens = decompress_text(proof, method, &session, given, o.whole_windows, states, o.console, o.file, &r);
   if (!given.empty() && given != tokens) fail(o.data, ": not the text that ", o.file, " decodes to");
   write_shards(folder, proof, tokens);
   o.console.say(o.file, ": ", r.targets, " targets decoded", r.coded_chunks < r.chunks ? " of the sampled chunks" : "",
@@ -105,6 +107,7 @@ void add_decompress_command(CLI::App& app) {
   c->add_option("--data", o->data,
                 "pattern of the shards that it should be, quoted: compared after decoding. Needed for a sample, whose coded chunks "
                 "are still decoded unseen");
+  c->add_option("--ledger", o->ledger, "of a sample: start from the states that score --ledger kept, instead of training up to each chunk");
   c->add_option("-o,--out", o->out, "folder for the shards; default: the file's name without .s16z");
   c->add_flag("--whole-windows", o->whole_windows,
               "compute a window anew for every target instead of keeping keys and values: the same result by another way, about a window's "

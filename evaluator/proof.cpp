@@ -42,7 +42,6 @@ class ProofRun {
   const std::vector<Chunk>& chunks() const { return run_.chunks(); }
   void choose(const std::vector<int64_t>& sampled) { coded_.insert(sampled.begin(), sampled.end()); }
   bool codes(int64_t chunk) const { return coded_.empty() || coded_.count(chunk) != 0; }
-  bool last(int64_t chunk) const { return coded_.empty() ? chunk + 1 == count() : chunk == *coded_.rbegin(); }
   int64_t count() const { return static_cast<int64_t>(chunks().size()); }
   int64_t coded_targets() const {
     int64_t sum = 0;
@@ -50,13 +49,14 @@ class ProofRun {
     return sum;
   }
 
-  // code(chunk) for every coded chunk; training in between.
+  // code(chunk) for every coded chunk; training in between, as far as no state shortens the way.
   template <class Code>
-  void each_chunk(Code code) {
-    for (int64_t i = 0; i < count(); ++i) {
-      if (codes(i)) code(chunks()[static_cast<size_t>(i)]);
-      if (last(i)) return;
-      run_.train(i);
+  void each_chunk(const ProofStates& states, Code code) {
+    int64_t at = 0;
+    for (int64_t next = 0; next < count(); ++next) {
+      if (!codes(next)) continue;
+      for (at = states.advance(&run_, at, next); at < next; ++at) run_.train(at);
+      code(chunks()[static_cast<size_t>(next)]);
     }
   }
 
@@ -133,7 +133,7 @@ std::vector<int64_t> sample_chunks(int64_t chunks, int64_t count, uint64_t seed)
 }
 
 ProofOutcome compress_text(const ProofMethod& method, Session* session, std::span<const uint16_t> tokens, const ByteTables* tables,
-                           int64_t sample, uint64_t seed, const Console& console, ProofFile* proof) {
+                           int64_t sample, uint64_t seed, const ProofStates& states, const Console& console, ProofFile* proof) {
   CHECK(tokens.size() >= 2);
   ProofRun run(method, session, tokens);
   proof->settings = proof_settings(method, session->config());
@@ -157,7 +157,7 @@ ProofOutcome compress_text(const ProofMethod& method, Session* session, std::spa
   const ScoreOptions options{.batch = batch, .logits_bf16 = method.score.config.logits_bf16, .looping = true, .mixture = code};
   ScoreSum sum;
   Progress progress(console, "compressing", static_cast<uint64_t>(run.coded_targets()), "tokens");
-  run.each_chunk([&](const Chunk& chunk) {
+  run.each_chunk(states, [&](const Chunk& chunk) {
     sum.add(score_windows(session, tokens, chunk.windows, tables, options, nullptr, [](int64_t) { stop_if_interrupted(); }));
     progress.update(static_cast<uint64_t>(sum.targets));
   });
@@ -172,7 +172,7 @@ ProofOutcome compress_text(const ProofMethod& method, Session* session, std::spa
 }
 
 std::vector<uint16_t> decompress_text(const ProofFile& proof, const ProofMethod& method, Session* session,
-                                      std::span<const uint16_t> given, bool whole_windows, const Console& console, const std::string& where,
+                                      std::span<const uint16_t> given, bool whole_windows, const ProofStates& states, const Console& console, const std::string& where,
                                       ProofOutcome* outcome) {
   const int64_t count = proof.tokens();
   if (count < 2) fail(where, ": expected two tokens or more, found ", count);
@@ -201,7 +201,7 @@ std::vector<uint16_t> decompress_text(const ProofFile& proof, const ProofMethod&
     return symbol;
   };
   Progress progress(console, "decompressing", static_cast<uint64_t>(run.coded_targets()), "tokens");
-  run.each_chunk([&](const Chunk& chunk) {
+  run.each_chunk(states, [&](const Chunk& chunk) {
     for (const Window& window : chunk.windows) {
       revealer.reveal(window, next);
       outcome->targets += window.scored;

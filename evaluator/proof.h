@@ -6,7 +6,8 @@
 // give the logits that scoring gives, bit for bit, because forward ops are row-invariant.
 // What success proves: no distribution depended on its target or on anything after it (C1, C2), nothing was trained on before it
 // was decoded (C3), one pass, each target once (C4); and the code's length is the score.
-// Bites: a sampled proof codes some chunks only. Its decoder is given the other chunks' tokens, and trains on them without scoring.
+// Bites: a sampled proof codes some chunks only. Its decoder is given the other chunks' tokens, and trains on them without scoring, or
+// starts from states that a ledger has kept.
 #pragma once
 
 #include <span>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "evaluator/proof_method.h"
+#include "evaluator/proof_states.h"
 #include "formats/proof_file.h"
 #include "formats/tokenizer.h"
 #include "model/checkpoint.h"
@@ -32,14 +34,14 @@ struct ProofOutcome {
 // K chunks drawn by `seed` (the same everywhere), ascending; all of them, as an empty list, when there are not more.
 std::vector<int64_t> sample_chunks(int64_t chunks, int64_t count, uint64_t seed);
 
-// Fills in settings, sampled, first_token, text and code. tables may be null. Needs at least two tokens.
+// states: where chunks may be reached without the training before them. Fills in settings, sampled, first_token, text and code. tables may be null. Needs at least two tokens.
 ProofOutcome compress_text(const ProofMethod& method, Session* session, std::span<const uint16_t> tokens, const ByteTables* tables,
-                           int64_t sample, uint64_t seed, const Console& console, ProofFile* proof);
+                           int64_t sample, uint64_t seed, const ProofStates& states, const Console& console, ProofFile* proof);
 
 // The tokens of a proof. `given`: the text as somebody claims it to be; needed for a sampled proof only, whose coded targets are not
 // looked at. whole_windows: each target from a window computed anew, as on a device that keeps no keys: the same, much slower. Throws Error when what comes out is not the text that was coded.
 std::vector<uint16_t> decompress_text(const ProofFile& proof, const ProofMethod& method, Session* session,
-                                      std::span<const uint16_t> given, bool whole_windows, const Console& console, const std::string& where,
+                                      std::span<const uint16_t> given, bool whole_windows, const ProofStates& states, const Console& console, const std::string& where,
                                       ProofOutcome* outcome);
 
 }  // namespace sixteen

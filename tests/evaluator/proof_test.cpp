@@ -4,12 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <numbers>
 
 #include "evaluator/scoring.h"
 #include "formats/error.h"
+#include "formats/shard.h"
 #include "graph/cpu/gemm.h"
 #include "tests/support/bytes.h"
+#include "tests/support/scratch.h"
 #include "tests/support/tiny_model.h"
 
 namespace sixteen::testing {
@@ -46,6 +49,11 @@ std::unique_ptr<Session> make_session(const ModelConfig& config, int threads = 2
   return session;
 }
 
+Model make_model(const Scratch& scratch) {
+  save_checkpoint(scratch.path("m.safetensors"), tiny_config(), tiny_store(tiny_config()));
+  return load_model(scratch.path("m.safetensors"));
+}
+
 struct Compressed {
   ProofFile proof;
   ProofOutcome outcome;
@@ -55,14 +63,15 @@ Compressed compress(const ProofMethod& method, const ModelConfig& config, std::s
   Compressed result;
   result.proof.shards = {{"val_000000", static_cast<int64_t>(tokens.size())}};
   const auto session = make_session(config);
-  result.outcome = compress_text(method, session.get(), tokens, nullptr, sample, 7, kQuiet, &result.proof);
+  result.outcome = compress_text(method, session.get(), tokens, nullptr, sample, 7, {}, kQuiet, &result.proof);
   return result;
 }
 
-std::vector<uint16_t> decompress(const ProofFile& proof, Session* session, std::span<const uint16_t> given = {}, bool whole = false) {
+std::vector<uint16_t> decompress(const ProofFile& proof, Session* session, std::span<const uint16_t> given = {}, bool whole = false,
+                                 const ProofStates& states = {}) {
   ProofOutcome outcome;
   const ProofMethod method = proof_method(proof.settings, session->config(), "x.s16z");
-  return decompress_text(proof, method, session, given, whole, kQuiet, "x.s16z", &outcome);
+  return decompress_text(proof, method, session, given, whole, states, kQuiet, "x.s16z", &outcome);
 }
 
 TEST(Proof, RebuildsTheTextAtTheSizeOfItsScore) {
@@ -139,6 +148,31 @@ TEST(Proof, SamplesAreDecodedUnseen) {
   while (std::count(some.proof.sampled.begin(), some.proof.sampled.end(), outside / 300) != 0) outside += 300;
   wrong[outside] ^= 1;
   expect_error("--data is not the text", [&] { decompress(some.proof, make_session(config).get(), wrong); });
+}
+
+// The states of a ledger take the place of training, and are believed only if they are of the same run.
+TEST(Proof, SamplesStartFromTheStatesOfALedger) {
+  const Scratch scratch;
+  Model model = make_model(scratch);
+  const std::vector<uint16_t> tokens = tiny_tokens(3001);
+  write_shard(scratch.path("t_val_000000.bin"), tokens);
+  ProofMethod method = method_of(Scoring::kTraining, true, model.config);
+  const ByteTables tables{std::vector<int16_t>(96, 2), std::vector<uint8_t>(96), std::vector<uint8_t>(96)};
+  {
+    const auto session = make_session(model.config);
+    LedgerRecorder recorder(scratch.path("ledger"), false, 3,
+                            scored_files(model.path, scratch.path("t_val_000000.bin"), model.path, 1), LedgerRecorder::Clock::now());
+    run_scoring(method.score, session.get(), tokens, tables, 1, false, kQuiet, &recorder);
+  }
+  const ProofStates states(scratch.path("ledger"), model, method, 3001);
+  const Compressed some = compress(method, model.config, tokens, 3);
+  ASSERT_GT(some.proof.sampled.back(), 3);  // the first state is chunk 3's
+  EXPECT_EQ(decompress(some.proof, make_session(model.config).get(), tokens, false, states), tokens);
+  std::filesystem::remove(scratch.path("ledger/state-3.safetensors"));
+  expect_error("state-3.safetensors", [&] { decompress(some.proof, make_session(model.config).get(), tokens, false, states); });
+  expect_error("another artifact or text", [&] { ProofStates(scratch.path("ledger"), model, method, 3000); });
+  method.score.config.ttt.lr = 0.04;
+  expect_error("another method", [&] { ProofStates(scratch.path("ledger"), model, method, 3001); });
 }
 
 TEST(Proof, SamplesAreDistinctAndTheSameEverywhere) {
