@@ -2,14 +2,16 @@
 //
 // Random numbers are counter-based: Philox 4x32-10 (Salmon et al. 2011) with the seed as key and (tensor name's hash,
 // pair index) as counter, so any value can be computed alone and in any order. Normals: Box-Muller in fp64.
-// Bites: the QR runs in fp64 on one thread, so that the number of threads does not reach the weights; rounding to fp32
-// hides almost, not quite, all of the difference between LAPACK builds.
+// Bites: each QR runs in fp64 on one thread, tensors beside each other, so that the number of threads does not reach the
+// weights; rounding to fp32 hides almost, not quite, all of the difference between LAPACK builds.
 #include <lapacke.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <numbers>
+#include <thread>
 
 #include "formats/check.h"
 #include "formats/dtype.h"
@@ -109,10 +111,19 @@ void initialise_tensor(const ParamSpec& spec, uint64_t seed, std::span<float> ou
 }  // namespace
 
 void initialise(const ModelConfig& config, uint64_t seed, ParamStore* store) {
-  const int threads = openblas_get_num_threads();
+  const int blas_threads = openblas_get_num_threads();
   openblas_set_num_threads(1);
-  for (const ParamSpec& spec : store->table->specs()) initialise_tensor(spec, seed, store->tensor(spec.name));
-  openblas_set_num_threads(threads);
+  const std::vector<ParamSpec>& specs = store->table->specs();
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i = next++; i < specs.size(); i = next++) initialise_tensor(specs[i], seed, store->tensor(specs[i].name));
+  };
+  const size_t count = std::min<size_t>(specs.size(), std::max(1u, std::thread::hardware_concurrency()));
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < count; ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  openblas_set_num_threads(blas_threads);
   if (!config.init_round_bf16) return;
   for (float& value : store->flat) value = round_to_bf16(value);
 }
