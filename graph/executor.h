@@ -9,11 +9,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "formats/sha256.h"
 #include "graph/communicator.h"
+#include "graph/gemm_choice.h"
 #include "graph/graph.h"
 #include "graph/plan.h"
 #include "graph/transfer.h"
@@ -39,8 +41,13 @@ class Executor {
   virtual void bind(ValueId value, void* data) = 0;  // kInput, kWeight or kState
   virtual void run() = 0;
   virtual void* data(ValueId value) = 0;             // device address of any bound value or output (or view of one)
-  // Microseconds of each node, alone, the mean of `repeats` runs of it. For reports: what nodes add up is added up again.
+  // Microseconds of each node within whole runs, the mean of `repeats` of them. For reports: states that a run updates are
+  // updated again.
   virtual std::vector<double> node_times_us(int repeats) = 0;
+};
+
+struct DeviceMemory {
+  int64_t free = 0, total = 0;  // bytes
 };
 
 class Device {
@@ -57,6 +64,15 @@ class Device {
   // SHA-256 of each leaf of kLeafBytes (formats/sha256.h) of device memory.
   virtual std::vector<Sha256> leaf_digests(const void* device, size_t bytes) = 0;
   virtual std::unique_ptr<Transfer> make_transfer(size_t bytes) = 0;  // of up to so many bytes; must not outlive the device
+  // What is left for allocate(); nothing where the device does not know (host memory).
+  virtual std::optional<DeviceMemory> memory() { return std::nullopt; }
+  // What compile() will allocate for a graph beside its arena.
+  virtual int64_t scratch_bytes(const Graph&, const Plan&) { return 0; }
+  // How matrix products are computed, where the device can choose (gemm_choice.h): training graphs compiled from here on use
+  // these; and the fastest algorithms for the products of all graphs compiled so far, measured.
+  virtual std::string gemm_library() const { return ""; }  // "NVIDIA H200, cublasLt 130003"; empty: nothing to choose
+  virtual void use_gemm_choices(const GemmChoices&) {}
+  virtual GemmMeasurement measure_gemm() { return {}; }
   // The graph is copied in. `arena` must hold plan.arena_bytes.
   virtual std::unique_ptr<Executor> compile(const Graph& graph, const Plan& plan, Buffer arena) = 0;
   // The other ranks' devices; this one alone where there are none.

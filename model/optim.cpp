@@ -151,6 +151,8 @@ double Optimizer::step(const Step& step) {
   return impl_->program->run(scalars);
 }
 
+std::vector<OpTime> Optimizer::profile(const MachineRates& rates) { return impl_->program->profile(rates); }
+
 int64_t Optimizer::steps_done() const { return impl_->steps_done; }
 Buffer Optimizer::moment1() { return impl_->moment1; }
 Buffer Optimizer::moment2() { return impl_->moment2; }

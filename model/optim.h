@@ -45,6 +45,9 @@ class Optimizer {
   // One update from the session's gradients, which are left as they are. Returns the gradient norm before clipping.
   double step(const Step& step);
 
+  // Times of the ops of a step, each of which is taken with the last step's rates: weights and states move on.
+  std::vector<OpTime> profile(const MachineRates& rates);
+
   int64_t steps_done() const;
   // Flat state, table layout (device floats): Muon momentum lives in `moment1` of matrices, AdamW moments in moment1/moment2.
   Buffer moment1();

@@ -1,7 +1,7 @@
 // Programs (graph, plan, executor, input buffers) by mode and shape, over one arena.
 //
-// Bites: when a larger program comes, the arena is replaced and every executor compiled again at its next use, so that
-// never two arenas exist.
+// Bites: when a larger program comes, the arena is replaced and every executor compiled again at its next use; reserve()
+// makes the largest one first.
 #include "model/session.h"
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 
 #include "formats/check.h"
 #include "formats/dtype.h"
+#include "formats/error.h"
 #include "graph/builder.h"
 #include "graph/plan.h"
 
@@ -31,6 +32,8 @@ std::string program_key(const BuildOptions& o) {
       << o.lead;
   return key.str();
 }
+
+int64_t value_bytes(const Value& value) { return value.shape.numel() * static_cast<int64_t>(dtype_bytes(value.dtype)); }
 
 void check_ids(std::span<const int32_t> ids, int64_t count, int64_t vocab) {
   CHECK(static_cast<int64_t>(ids.size()) == count);
@@ -112,7 +115,7 @@ void Session::enable_hash(const HashEmbedConfig& hash) {
   programs_.clear();
 }
 
-Session::Program& Session::program(const BuildOptions& options) {
+Session::Program& Session::planned(const BuildOptions& options) {
   std::unique_ptr<Program>& slot = programs_[program_key(options)];
   if (slot == nullptr) {
     slot = std::make_unique<Program>();
@@ -120,27 +123,59 @@ Session::Program& Session::program(const BuildOptions& options) {
     typed.dtype = activations_;
     slot->model = build_model(config_, *table_, typed);
     slot->plan = plan_memory(slot->model.graph);
-    for (const Value& value : slot->model.graph.values()) {
-      if (value.kind != ValueKind::kInput) continue;
-      slot->inputs[value.name] = device_->allocate(value.shape.numel() * dtype_bytes(value.dtype));
+  }
+  return *slot;
+}
+
+Session::Program& Session::program(const BuildOptions& options) {
+  Program& result = planned(options);
+  if (result.inputs.empty()) {
+    for (const Value& value : result.model.graph.values()) {
+      if (value.kind == ValueKind::kInput) result.inputs[value.name] = device_->allocate(static_cast<size_t>(value_bytes(value)));
     }
     std::vector<float> cos, sin;
     if (options.cache_rows == 0) {
       rope_tables(config_.rope, options.seq, &cos, &sin);
-      upload<float>(*device_, slot->inputs.at("rope.cos"), cos);
-      upload<float>(*device_, slot->inputs.at("rope.sin"), sin);
+      upload<float>(*device_, result.inputs.at("rope.cos"), cos);
+      upload<float>(*device_, result.inputs.at("rope.sin"), sin);
     }
   }
-  compile(slot.get());
-  return *slot;
+  compile(&result);
+  return result;
+}
+
+void Session::reserve(const std::vector<BuildOptions>& options, const std::string& advice) {
+  const std::optional<DeviceMemory> memory = device_->memory();
+  if (!memory) return;
+  const int64_t present = static_cast<int64_t>(arena_.bytes());
+  int64_t arena = present, beside = 0;
+  const auto check = [&] {
+    const int64_t needed = arena - present + beside;
+    if (needed <= memory->free) return;
+    fail(device_->name(), ": too little memory: at least ", needed, " bytes more are needed for activations and scratch, ", memory->free,
+         " of ", memory->total, " are free; ", advice);
+  };
+  for (const BuildOptions& o : options) arena = std::max(arena, planned(o).plan.arena_bytes);
+  check();  // before scratch is counted: kernels have limits of their own far beyond any memory
+  for (const BuildOptions& o : options) {
+    const Program& p = planned(o);
+    if (p.executor != nullptr) continue;
+    beside += device_->scratch_bytes(p.model.graph, p.plan);
+    for (const Value& value : p.model.graph.values()) beside += value.kind == ValueKind::kInput ? value_bytes(value) : 0;
+  }
+  check();
+  if (arena > present) grow_arena(arena);
+}
+
+// Never two arenas: whoever ran over the old one is compiled again at its next use.
+void Session::grow_arena(int64_t bytes) {
+  for (auto& [key, program] : programs_) program->executor.reset();
+  arena_ = Buffer();
+  arena_ = device_->allocate(static_cast<size_t>(bytes));
 }
 
 void Session::compile(Program* program) {
-  if (program->plan.arena_bytes > static_cast<int64_t>(arena_.bytes())) {
-    for (auto& [key, other] : programs_) other->executor.reset();
-    arena_ = Buffer();
-    arena_ = device_->allocate(program->plan.arena_bytes);
-  }
+  if (program->plan.arena_bytes > static_cast<int64_t>(arena_.bytes())) grow_arena(program->plan.arena_bytes);
   if (program->executor != nullptr) return;
   const Graph& graph = program->model.graph;
   program->executor = device_->compile(graph, program->plan, arena_);
@@ -171,7 +206,7 @@ void Session::submit_train(std::span<const int32_t> ids, std::span<const int32_t
   check_ids(ids, rows, config_.vocab);
   check_ids(targets, rows, config_.vocab);
   CHECK(static_cast<int64_t>(row_weight.size()) == rows);
-  Program& p = program({.mode = Mode::kTrain, .windows = windows, .seq = seq, .looping = looping, .hash = hash_, .fake_quant = fake_quant_});
+  Program& p = program(train_options(windows, seq, looping));
   Pass& pass = begin_pass();
   pass.put(*device_, Pass::kIds, ids, p.inputs.at("ids"));
   pass.put(*device_, Pass::kTargets, targets, p.inputs.at("targets"));
@@ -194,13 +229,7 @@ void Session::submit_score(std::span<const int32_t> ids, std::span<const int32_t
                            int64_t tail, bool logits_bf16, bool looping) {
   check_ids(ids, windows * seq, config_.vocab);
   check_ids(targets, windows * tail, config_.vocab);
-  Program& p = program({.mode = Mode::kScore,
-                        .windows = windows,
-                        .seq = seq,
-                        .tail = tail,
-                        .looping = looping,
-                        .hash = hash_,
-                        .logits_bf16 = logits_bf16});
+  Program& p = program(score_options(windows, seq, tail, logits_bf16, looping));
   Pass& pass = begin_pass();
   pass.put(*device_, Pass::kIds, ids, p.inputs.at("ids"));
   pass.put(*device_, Pass::kTargets, targets, p.inputs.at("targets"));
@@ -310,6 +339,25 @@ void Session::calibrate(std::span<const int32_t> ids, int64_t windows, int64_t s
   CHECK(in_flight_ == 0);
   begin_pass().put(*device_, Pass::kIds, ids, p.inputs.at("ids"));
   p.executor->run();
+}
+
+BuildOptions Session::train_options(int64_t windows, int64_t seq, bool looping) const {
+  return {.mode = Mode::kTrain, .windows = windows, .seq = seq, .looping = looping, .hash = hash_, .fake_quant = fake_quant_};
+}
+
+BuildOptions Session::score_options(int64_t windows, int64_t seq, int64_t tail, bool logits_bf16, bool looping) const {
+  return {.mode = Mode::kScore,
+          .windows = windows,
+          .seq = seq,
+          .tail = tail,
+          .looping = looping,
+          .hash = hash_,
+          .logits_bf16 = logits_bf16};
+}
+
+std::vector<OpTime> Session::profile(const BuildOptions& options, const MachineRates& rates) {
+  Program& p = program(options);
+  return measure_op_times(p.model.graph, p.executor.get(), rates);
 }
 
 int64_t Session::arena_bytes() const { return static_cast<int64_t>(arena_.bytes()); }

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "graph/profile.h"
 #include "model/pass.h"
 #include "model/transformer.h"
 
@@ -101,14 +102,26 @@ class Session {
 
   int64_t arena_bytes() const;  // of the largest plan compiled so far
 
+  // The programs that train() and score() run for these shapes.
+  BuildOptions train_options(int64_t windows, int64_t seq, bool looping) const;
+  BuildOptions score_options(int64_t windows, int64_t seq, int64_t tail, bool logits_bf16 = false, bool looping = true) const;
+  // Throws Error before anything runs when the device has too little memory for all of them beside each other (one arena, each
+  // its inputs and scratch): says how much is needed and free, and `advice`. Where there is enough, the arena is made for the
+  // largest of them. Does nothing on a device that does not know its memory.
+  void reserve(const std::vector<BuildOptions>& programs, const std::string& advice);
+  // Times of the ops of one run, on what its last train() or score() left there. Gradients are added to.
+  std::vector<OpTime> profile(const BuildOptions& options, const MachineRates& rates);
+
  private:
   struct Program;
+  Program& planned(const BuildOptions& options);  // built, nothing allocated
   Program& program(const BuildOptions& options);  // built, compiled and bound
   void download_logits(const Program& program, std::span<float> out);
   void bind_kept(Program* program, GrowingWindow* window);
   void compile(Program* program);                 // over the present arena, a larger one where it needs one
   Pass& begin_pass();                             // the next one, which is not in flight
   Pass& oldest_pass();                            // no longer in flight when this returns
+  void grow_arena(int64_t bytes);
 
   std::shared_ptr<Device> device_;
   ModelConfig config_;

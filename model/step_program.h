@@ -14,23 +14,24 @@
 #include "graph/builder.h"
 #include "graph/executor.h"
 #include "graph/plan.h"
+#include "graph/profile.h"
 
 namespace sixteen {
 
 class StepProgram {
  public:
   StepProgram(Device* device, Graph graph, ValueId norm, const std::vector<std::pair<std::string, Buffer>>& bindings)
-      : device_(device), norm_(norm) {
-    const Plan plan = plan_memory(graph);
-    executor_ = device->compile(graph, plan, device->allocate(std::max<int64_t>(plan.arena_bytes, 1)));
+      : device_(device), norm_(norm), graph_(std::move(graph)) {
+    const Plan plan = plan_memory(graph_);
+    executor_ = device->compile(graph_, plan, device->allocate(std::max<int64_t>(plan.arena_bytes, 1)));
     for (const auto& [name, buffer] : bindings) {
-      const ValueId id = graph.find(name);
-      CHECK(buffer.bytes() >= graph.value(id).shape.numel() * dtype_bytes(graph.value(id).dtype));
+      const ValueId id = graph_.find(name);
+      CHECK(buffer.bytes() >= graph_.value(id).shape.numel() * dtype_bytes(graph_.value(id).dtype));
       executor_->bind(id, buffer.data());
       buffers_.push_back(buffer);
     }
-    const ValueId scalars = graph.find("scalars");
-    count_ = graph.value(scalars).shape.numel();
+    const ValueId scalars = graph_.find("scalars");
+    count_ = graph_.value(scalars).shape.numel();
     scalars_ = device->allocate(count_ * sizeof(float));
     executor_->bind(scalars, scalars_.data());
   }
@@ -45,9 +46,13 @@ class StepProgram {
     return norm;
   }
 
+  // Times of its ops, with the scalars of the last run; states move on.
+  std::vector<OpTime> profile(const MachineRates& rates) { return measure_op_times(graph_, executor_.get(), rates); }
+
  private:
   Device* device_;
   ValueId norm_;
+  Graph graph_;
   int64_t count_ = 0;
   Buffer scalars_;
   std::vector<Buffer> buffers_;  // kept alive

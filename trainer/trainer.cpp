@@ -8,6 +8,7 @@
 #include "formats/error.h"
 #include "formats/file.h"
 #include "model/schedule.h"
+#include "trainer/device_setup.h"
 #include "trainer/train_data.h"
 
 namespace sixteen {
@@ -51,7 +52,9 @@ Trainer::Trainer(const RunOptions& options)
     validation_ =
         std::make_unique<Validation>(options_.val, options_.tokenizer, options_.model.vocab, c.seq_len, c.val_tokens);
   }
-  session_ = std::make_unique<Session>(make_device(options_.device, options_.threads), options_.model, table_);
+  const std::shared_ptr<Device> device = make_device(options_.device, options_.threads);
+  use_measured_products(device.get(), options_.console);
+  session_ = std::make_unique<Session>(device, options_.model, table_);
   OptimConfig optim = c.optim;
   if (c.clip_scope == "local" && c.virtual_ranks > 1 && optim.clip_norm > 0) {
     reducer_ = std::make_unique<ClipReducer>(session_.get(), optim.clip_norm, c.virtual_ranks);
@@ -61,6 +64,7 @@ Trainer::Trainer(const RunOptions& options)
   initialise(options_.model, static_cast<uint64_t>(c.seed), &store);
   session_->set_weights(store);  // before the optimiser, whose average starts from these weights
   optimizer_ = std::make_unique<Optimizer>(session_.get(), optim);
+  reserve_training(session_.get(), c, "lower [train] micro_windows (now " + std::to_string(c.micro_windows) + ")", validation_ != nullptr);
   const size_t micro = static_cast<size_t>(c.micro_windows * c.seq_len);
   ids_.resize(micro);
   targets_.resize(micro);

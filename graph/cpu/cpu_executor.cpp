@@ -234,11 +234,13 @@ void CpuExecutor::run() {
 }
 
 std::vector<double> CpuExecutor::node_times_us(int repeats) {
-  std::vector<double> times;
-  for (const Node& node : graph_.nodes()) {
-    const auto begin = std::chrono::steady_clock::now();
-    for (int i = 0; i < repeats; ++i) run_any(node);
-    times.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count() / repeats);
+  std::vector<double> times(graph_.nodes().size(), 0.0);
+  for (int r = 0; r < repeats; ++r) {
+    for (size_t i = 0; i < times.size(); ++i) {
+      const auto begin = std::chrono::steady_clock::now();
+      run_any(graph_.nodes()[i]);
+      times[i] += std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count() / repeats;
+    }
   }
   return times;
 }

@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "graph/cuda/card_check.h"
 #include "graph/cuda/cuda_executor.h"
 #include "graph/cuda/cuda_transfer.h"
 #include "graph/cuda/gemm.h"
@@ -15,8 +16,6 @@
 
 namespace sixteen::cuda {
 namespace {
-
-constexpr int kLowestMajor = 8;  // sm_80: bf16 mma and cp.async
 
 class CudaDevice : public Device {
  public:
@@ -54,6 +53,18 @@ class CudaDevice : public Device {
     return digests;
   }
 
+  std::optional<DeviceMemory> memory() override {
+    size_t free = 0, total = 0;
+    SIXTEEN_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    return DeviceMemory{static_cast<int64_t>(free), static_cast<int64_t>(total)};
+  }
+
+  int64_t scratch_bytes(const Graph& graph, const Plan& plan) override { return CudaExecutor::dry_scratch_bytes(card_, graph, plan); }
+
+  std::string gemm_library() const override { return card_->name + ", cublasLt " + std::to_string(Gemm::version()); }
+  void use_gemm_choices(const GemmChoices& choices) override { card_->gemm->use(choices); }
+  GemmMeasurement measure_gemm() override { return card_->gemm->measure(card_->stream); }
+
   std::unique_ptr<Executor> compile(const Graph& graph, const Plan& plan, Buffer arena) override {
     return std::make_unique<CudaExecutor>(card_, graph, plan, std::move(arena));
   }
@@ -66,23 +77,28 @@ class CudaDevice : public Device {
   Buffer digests_;  // of the largest buffer hashed so far
 };
 
-std::string version(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }
+void refuse(const CardFacts& facts) {
+  const std::string refusal = card_refusal(facts);
+  if (!refusal.empty()) fail(refusal);
+}
 
-void check_driver() {
-  int driver = 0;
-  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
-    fail("--device cuda: no NVIDIA driver on this machine; install one, or use --device cpu");
-  }
-  int count = 0;
-  const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status == cudaErrorInsufficientDriver) {
-    fail("--device cuda: the driver serves CUDA ", version(driver), ", this build needs ", version(CUDART_VERSION),
-         "; update the driver, or use --device cpu");
-  }
-  if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
-    fail("--device cuda: no CUDA card is visible (see CUDA_VISIBLE_DEVICES); use --device cpu");
-  }
-  SIXTEEN_CUDA_CHECK(status);
+// The card that CUDA_VISIBLE_DEVICES puts first. Asks no further than the first thing that is wrong: without a driver every
+// other call would fail for its own reason.
+CardFacts checked_card() {
+  CardFacts facts{.runtime = CUDART_VERSION, .cards = 1, .name = "", .major = kLowestMajor, .minor = 0};
+  if (cudaDriverGetVersion(&facts.driver) != cudaSuccess) facts.driver = 0;
+  refuse(facts);
+  const cudaError_t status = cudaGetDeviceCount(&facts.cards);
+  if (status == cudaErrorInsufficientDriver) facts.driver = std::min(facts.driver, CUDART_VERSION / 1000 * 1000 - 1);
+  else if (status == cudaErrorNoDevice) facts.cards = 0;
+  else SIXTEEN_CUDA_CHECK(status);
+  refuse(facts);
+  SIXTEEN_CUDA_CHECK(cudaSetDevice(0));
+  cudaDeviceProp properties{};
+  SIXTEEN_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
+  facts.name = properties.name, facts.major = properties.major, facts.minor = properties.minor;
+  refuse(facts);
+  return facts;
 }
 
 }  // namespace
@@ -117,19 +133,13 @@ Buffer card_allocate(const std::shared_ptr<Card>& card, size_t bytes) {
 
 std::unique_ptr<Device> make_cuda_device(std::shared_ptr<World> world) {
   if (world != nullptr) fail("--device cuda: this build runs on one card; leave --gpus out");
-  check_driver();
-  cudaDeviceProp properties{};
-  SIXTEEN_CUDA_CHECK(cudaSetDevice(0));
-  SIXTEEN_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
-  if (properties.major < kLowestMajor) {
-    fail("--device cuda: ", properties.name, " is sm_", properties.major, properties.minor, "; sm_80 or newer is needed");
-  }
+  const CardFacts facts = checked_card();
   auto card = std::make_shared<Card>();
-  card->name = properties.name;
+  card->name = facts.name;
   for (cudaStream_t* s : {&card->stream, &card->uploads, &card->downloads}) {
     SIXTEEN_CUDA_CHECK(cudaStreamCreateWithFlags(s, cudaStreamNonBlocking));
   }
-  card->gemm = std::make_unique<Gemm>();
+  card->gemm = std::make_unique<Gemm>(10 * facts.major + facts.minor);
   return std::make_unique<CudaDevice>(std::move(card));
 }
 

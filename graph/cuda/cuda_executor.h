@@ -33,9 +33,13 @@ class CudaExecutor : public Executor {
   void run() override;
   void* data(ValueId value) override;
   std::vector<double> node_times_us(int repeats) override;
+  // What the constructor will allocate for such a graph.
+  static int64_t dry_scratch_bytes(std::shared_ptr<Card> card, const Graph& graph, const Plan& plan);
 
  private:
+  CudaExecutor(std::shared_ptr<Card> card, Graph graph, Plan plan);  // has only run dry
   struct Call;  // one node with its pointers, see cuda_executor.cpp
+  void place_temporaries(std::byte* arena);
   void run_nodes();
   void run_node(const Node& node);
   template <class T>

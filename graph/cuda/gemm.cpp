@@ -1,49 +1,15 @@
 // Choice and call of cuBLASLt's algorithms (gemm.h), and which products go to the plain kernel instead.
 #include "graph/cuda/gemm.h"
 
+#include <bit>
+#include <span>
+
 namespace sixteen::cuda {
 namespace {
 
-constexpr size_t kWorkspaceBytes = size_t{64} << 20;
-constexpr int kRankingLength = 8;
-constexpr int64_t kScoringRows = 4096;  // the M that the scoring algorithms are ranked for
+constexpr uint32_t kOperandAlignment = 16;
 
-// Where the library's first choice is not its fastest on many rows: the place of the fastest in its ranking, as measured on an
-// H200 with cuBLASLt 13.0 at 98,304 rows (the head: 8192). Another library's list is another list, but the choice stays
-// deterministic and correct.
-struct Ranked {
-  bool ta, tb, add;
-  int64_t n, k;
-  int place;
-};
-constexpr int64_t kManyRows = 8192;
-constexpr Ranked kRanked[] = {
-    {false, true, false, 512, 512, 3},    // 78 us instead of 86
-    {false, true, false, 256, 512, 2},    // 47, 49
-    {false, true, false, 2048, 512, 4},   // 273, 304
-    {false, true, false, 8192, 512, 6},   // 103, 127
-    {false, false, false, 512, 512, 3},   // 81, 110
-    {false, false, true, 512, 512, 3},    // 95, 112
-    {false, false, false, 512, 256, 5},   // 51, 55
-    {false, false, false, 2048, 512, 7},  // 285, 305
-};
-
-int place_in_ranking(const MatmulShape& s) {
-  for (const Ranked& r : kRanked) {
-    if (s.m >= kManyRows && r.ta == s.ta && r.tb == s.tb && r.add == s.add && r.n == s.n && r.k == s.k && s.batch == 1) return r.place;
-  }
-  return 0;
-}
-
-void check_lt(cublasStatus_t status, const char* what) {
-  if (status != CUBLAS_STATUS_SUCCESS) fail("cublasLt: ", what, " failed with status ", static_cast<int>(status));
-}
-#define SIXTEEN_LT_CHECK(call) check_lt((call), #call)
-
-uint32_t alignment(const void* p) {
-  const uintptr_t address = reinterpret_cast<uintptr_t>(p);
-  return static_cast<uint32_t>(std::min<uintptr_t>(address & (~address + 1), 256));
-}
+bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % kOperandAlignment == 0; }
 
 cublasLtMatrixLayout_t layout(cudaDataType type, int64_t rows, int64_t cols, int64_t stride, int64_t batch, int64_t batch_stride) {
   cublasLtMatrixLayout_t result = nullptr;
@@ -55,64 +21,88 @@ cublasLtMatrixLayout_t layout(cudaDataType type, int64_t rows, int64_t cols, int
   return result;
 }
 
+GemmKey key_of(const MatmulShape& s, bool float_result) {
+  return {s.ta, s.tb, s.add, float_result, s.m, s.n, s.k, s.lda, s.ldb, s.ldc, s.batch, s.stride_a, s.stride_b, s.stride_c};
+}
+
 }  // namespace
 
-struct Gemm::Product {
-  cublasLtMatmulDesc_t op = nullptr;
-  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
-  cublasLtMatmulAlgo_t algo{};
-  size_t workspace = 0;
+void check_lt(cublasStatus_t status, const char* what) {
+  if (status != CUBLAS_STATUS_SUCCESS) fail("cublasLt: ", what, " failed with status ", static_cast<int>(status));
+}
 
-  Product(const MatmulShape& s, bool float_result) {
-    SIXTEEN_LT_CHECK(cublasLtMatmulDescCreate(&op, CUBLAS_COMPUTE_32F, CUDA_R_32F));
-    const cublasOperation_t op_a = s.tb ? CUBLAS_OP_T : CUBLAS_OP_N, op_b = s.ta ? CUBLAS_OP_T : CUBLAS_OP_N;
-    SIXTEEN_LT_CHECK(cublasLtMatmulDescSetAttribute(op, CUBLASLT_MATMUL_DESC_TRANSA, &op_a, sizeof op_a));
-    SIXTEEN_LT_CHECK(cublasLtMatmulDescSetAttribute(op, CUBLASLT_MATMUL_DESC_TRANSB, &op_b, sizeof op_b));
-    a = layout(CUDA_R_16BF, s.tb ? s.k : s.n, s.tb ? s.n : s.k, s.ldb, s.batch, s.stride_b);
-    b = layout(CUDA_R_16BF, s.ta ? s.m : s.k, s.ta ? s.k : s.m, s.lda, s.batch, s.stride_a);
-    c = layout(float_result ? CUDA_R_32F : CUDA_R_16BF, s.n, s.m, s.ldc, s.batch, s.stride_c);
-  }
-  Product(Product&& o) noexcept : op(o.op), a(o.a), b(o.b), c(o.c), algo(o.algo), workspace(o.workspace) {
-    o.op = nullptr, o.a = o.b = o.c = nullptr;
-  }
-  ~Product() {
-    if (op != nullptr) cublasLtMatmulDescDestroy(op);
-    for (cublasLtMatrixLayout_t m : {a, b, c}) {
-      if (m != nullptr) cublasLtMatrixLayoutDestroy(m);
-    }
-  }
+LtProduct::LtProduct(const GemmKey& key) : result_type(key.wide ? CUDA_R_32F : CUDA_R_16BF) {
+  SIXTEEN_LT_CHECK(cublasLtMatmulDescCreate(&op, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+  const cublasOperation_t op_a = key.tb ? CUBLAS_OP_T : CUBLAS_OP_N, op_b = key.ta ? CUBLAS_OP_T : CUBLAS_OP_N;
+  SIXTEEN_LT_CHECK(cublasLtMatmulDescSetAttribute(op, CUBLASLT_MATMUL_DESC_TRANSA, &op_a, sizeof op_a));
+  SIXTEEN_LT_CHECK(cublasLtMatmulDescSetAttribute(op, CUBLASLT_MATMUL_DESC_TRANSB, &op_b, sizeof op_b));
+  a_layout = layout(CUDA_R_16BF, key.tb ? key.k : key.n, key.tb ? key.n : key.k, key.ldb, key.batch, key.stride_b);
+  b_layout = layout(CUDA_R_16BF, key.ta ? key.m : key.k, key.ta ? key.k : key.m, key.lda, key.batch, key.stride_a);
+  c_layout = layout(result_type, key.n, key.m, key.ldc, key.batch, key.stride_c);
+}
 
-  // `place`: in the library's ranking; the last one where there are fewer.
-  void choose(cublasLtHandle_t handle, bool row_invariant, int place, const std::vector<uint32_t>& alignments) {
-    cublasLtMatmulPreference_t wish = nullptr;
-    SIXTEEN_LT_CHECK(cublasLtMatmulPreferenceCreate(&wish));
-    const auto set = [&](cublasLtMatmulPreferenceAttributes_t what, auto value) {
-      SIXTEEN_LT_CHECK(cublasLtMatmulPreferenceSetAttribute(wish, what, &value, sizeof value));
-    };
-    set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, row_invariant ? uint64_t{0} : uint64_t{kWorkspaceBytes});
-    // The in-place scheme would let split-K parts meet in no fixed order.
-    set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-        row_invariant ? uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE}
-                      : uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE});
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignments[1]);
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignments[0]);
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignments[2]);
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignments[2]);
-    std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<size_t>(kRankingLength));
-    int count = 0;
-    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle, op, a, b, c, c, wish, kRankingLength, found.data(), &count);
-    cublasLtMatmulPreferenceDestroy(wish);
-    check_lt(status, "cublasLtMatmulAlgoGetHeuristic");
-    CHECK(count >= 1);
-    const auto& chosen = found[static_cast<size_t>(std::min(place, count - 1))];
-    algo = chosen.algo;
-    workspace = chosen.workspaceSize;
-  }
-};
+LtProduct::LtProduct(LtProduct&& o) noexcept
+    : op(std::exchange(o.op, nullptr)),
+      a_layout(std::exchange(o.a_layout, nullptr)),
+      b_layout(std::exchange(o.b_layout, nullptr)),
+      c_layout(std::exchange(o.c_layout, nullptr)),
+      result_type(o.result_type),
+      algo(o.algo),
+      workspace(o.workspace) {}
 
-Gemm::Gemm() {
+LtProduct::~LtProduct() {
+  if (op != nullptr) cublasLtMatmulDescDestroy(op);
+  for (cublasLtMatrixLayout_t m : {a_layout, b_layout, c_layout}) {
+    if (m != nullptr) cublasLtMatrixLayoutDestroy(m);
+  }
+}
+
+// Not checked: it comes from this very library for this very product, or from a table or file made with the same version.
+void LtProduct::take(const GemmAlgorithm& algorithm) {
+  CHECK(algorithm.workspace >= 0 && algorithm.workspace <= static_cast<int64_t>(kGemmWorkspaceBytes));
+  algo = std::bit_cast<cublasLtMatmulAlgo_t>(algorithm.words);
+  workspace = static_cast<size_t>(algorithm.workspace);
+}
+
+std::vector<GemmAlgorithm> LtProduct::ranking(cublasLtHandle_t handle, bool row_invariant, int length) const {
+  cublasLtMatmulPreference_t wish = nullptr;
+  SIXTEEN_LT_CHECK(cublasLtMatmulPreferenceCreate(&wish));
+  const auto set = [&](cublasLtMatmulPreferenceAttributes_t what, auto value) {
+    SIXTEEN_LT_CHECK(cublasLtMatmulPreferenceSetAttribute(wish, what, &value, sizeof value));
+  };
+  set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, row_invariant ? uint64_t{0} : uint64_t{kGemmWorkspaceBytes});
+  // The in-place scheme would let split-K parts meet in no fixed order.
+  set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+      row_invariant ? uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE}
+                    : uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE});
+  for (const auto operand : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                             CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
+    set(operand, kOperandAlignment);
+  }
+  std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<size_t>(length));
+  int count = 0;
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoGetHeuristic(handle, op, a_layout, b_layout, c_layout, c_layout, wish, length, found.data(), &count);
+  cublasLtMatmulPreferenceDestroy(wish);
+  check_lt(status, "cublasLtMatmulAlgoGetHeuristic");
+  std::vector<GemmAlgorithm> result;
+  for (const auto& f : std::span(found).first(static_cast<size_t>(count))) {
+    result.push_back({std::bit_cast<std::array<uint64_t, 8>>(f.algo), static_cast<int64_t>(f.workspaceSize)});
+  }
+  CHECK(!result.empty());
+  return result;
+}
+
+cublasStatus_t LtProduct::run(cublasLtHandle_t handle, const void* a, const void* b, const void* addend, void* c, void* space,
+                              cudaStream_t stream) const {
+  const float alpha = 1, beta = addend != nullptr ? 1 : 0;
+  return cublasLtMatmul(handle, op, &alpha, b, a_layout, a, b_layout, &beta, addend != nullptr ? addend : c, c_layout, c, c_layout, &algo,
+                        space, workspace, stream);
+}
+
+Gemm::Gemm(int sm) : sm_(sm) {
   SIXTEEN_LT_CHECK(cublasLtCreate(&handle_));
-  SIXTEEN_CUDA_CHECK(cudaMalloc(&workspace_, kWorkspaceBytes));
+  SIXTEEN_CUDA_CHECK(cudaMalloc(&workspace_, kGemmWorkspaceBytes));
 }
 
 Gemm::~Gemm() {
@@ -125,36 +115,46 @@ bool Gemm::fits(const MatmulShape& s, const void* a, const void* b, const void* 
   const auto eighths = [](std::initializer_list<int64_t> numbers) {
     return std::all_of(numbers.begin(), numbers.end(), [](int64_t n) { return n % 8 == 0; });
   };
-  return eighths({s.n, s.k, s.lda, s.ldb, s.ldc, s.stride_a, s.stride_b, s.stride_c}) && (!s.ta || s.m % 8 == 0) &&
-         alignment(a) >= 16 && alignment(b) >= 16 && alignment(c) >= 16;
+  return eighths({s.n, s.k, s.lda, s.ldb, s.ldc, s.stride_a, s.stride_b, s.stride_c}) && (!s.ta || s.m % 8 == 0) && aligned(a) &&
+         aligned(b) && aligned(c);
 }
 
-const Gemm::Product& Gemm::product(const MatmulShape& s, bool float_result, bool row_invariant, std::vector<uint32_t> alignments) {
-  std::vector<int64_t> key = {s.ta, s.tb, s.m, s.n, s.k, s.lda, s.ldb, s.ldc, s.add, s.batch, s.stride_a, s.stride_b, s.stride_c,
-                              float_result, row_invariant};
-  key.insert(key.end(), alignments.begin(), alignments.end());
-  const auto found = products_.find(key);
-  if (found != products_.end()) return found->second;
-  Product result(s, float_result);
-  if (row_invariant) {
-    MatmulShape ranked = s;
-    ranked.m = kScoringRows;
-    Product other(ranked, float_result);
-    other.choose(handle_, true, 0, alignments);
-    result.algo = other.algo;
-  } else {
-    result.choose(handle_, false, place_in_ranking(s), alignments);
+void Gemm::use(const GemmChoices& choices) {
+  choices_ = choices;
+  products_.clear();
+}
+
+// The table's algorithm or the library's first for a product of kManyRows: m must not enter the choice.
+LtProduct Gemm::scoring_product(const GemmKey& key) {
+  LtProduct result(key);
+  if (const std::optional<GemmAlgorithm> row = table_algorithm(sm_, version(), key)) {
+    result.take(*row);
+    return result;
   }
-  return products_.emplace(std::move(key), std::move(result)).first->second;
+  GemmKey many = key;
+  many.m = kManyRows;
+  result.take(LtProduct(many).ranking(handle_, true, 1)[0]);
+  return result;
+}
+
+LtProduct Gemm::training_product(const GemmKey& key) {
+  LtProduct result(key);
+  const auto measured = choices_.find(key);
+  const std::optional<GemmAlgorithm> row = key.m >= kManyRows ? table_algorithm(sm_, version(), key) : std::nullopt;
+  if (measured != choices_.end()) result.take(measured->second);
+  else result.take(row ? *row : result.ranking(handle_, false, 1)[0]);
+  return result;
+}
+
+const LtProduct& Gemm::product(const GemmKey& key, bool row_invariant) {
+  const auto found = products_.find({key, row_invariant});
+  if (found != products_.end()) return found->second;
+  return products_.emplace(std::pair(key, row_invariant), row_invariant ? scoring_product(key) : training_product(key)).first->second;
 }
 
 void Gemm::run(Launch& l, const MatmulShape& s, const void* a, const void* b, const void* addend, void* c, bool float_result) {
-  const Product& p = product(s, float_result, l.row_invariant && !s.ta,
-                             {alignment(a), alignment(b), std::min(alignment(addend), alignment(c))});
-  if (l.dry) return;
-  const float alpha = 1, beta = s.add ? 1 : 0;
-  SIXTEEN_LT_CHECK(cublasLtMatmul(handle_, p.op, &alpha, b, p.a, a, p.b, &beta, addend, p.c, c, p.c, &p.algo, workspace_, p.workspace,
-                                  l.stream));
+  const LtProduct& p = product(key_of(s, float_result), l.row_invariant && !s.ta);
+  if (!l.dry) SIXTEEN_LT_CHECK(p.run(handle_, a, b, s.add ? addend : nullptr, c, workspace_, l.stream));
 }
 
 template <class From, class To>
@@ -169,7 +169,7 @@ template <class T>
 void linear_add(Launch& l, const T* a, const T* w, const T* x, T* y, int64_t rows, int64_t n, int64_t k) {
   const MatmulShape s{false, true, rows, n, k, k, k, n, true};
   if constexpr (std::is_same_v<T, bf16>) {
-    if (Gemm::fits(s, a, w, y) && alignment(x) >= 16) return l.gemm->run(l, s, a, w, x, y, false);
+    if (Gemm::fits(s, a, w, y) && aligned(x)) return l.gemm->run(l, s, a, w, x, y, false);
   }
   scale(l, x, nullptr, 1.0f, y, false, rows * n);
   matmul_plain(l, s, a, w, y);

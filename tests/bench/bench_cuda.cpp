@@ -1,14 +1,12 @@
 // The parts of PR #1584's step on a CUDA card: microseconds of each node beside its floor.
 //
 //   bench_cuda [windows]              windows of 2048 tokens, default 48 (98,304 tokens)
-//   bench_cuda windows CONFIG.toml    the training graphs of a model, nodes of one kind and shape together
 //
 // The floor is the larger of flops at 766 TFLOP/s and bytes at 4.2 TB/s, an H200's measured rates (docs/BENCHMARKS.md).
-// Bites: each node runs alone and repeatedly on warm caches; small ones are bound by launches here, not in a replayed graph.
+// A model's whole step: `sixteen-train bench --profile`.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -16,8 +14,6 @@
 #include "formats/error.h"
 #include "graph/builder.h"
 #include "graph/executor.h"
-#include "model/config.h"
-#include "model/transformer.h"
 
 namespace sixteen {
 namespace {
@@ -149,29 +145,7 @@ std::string label(const Graph& graph, const Node& node) {
   return text + (node.attrs.ta ? " ta" : "") + (node.attrs.tb ? " tb" : "");
 }
 
-struct Line {
-  std::string label;
-  int nodes = 0;
-  double us = 0, floor_us = 0;
-};
-
-// One line a node; with `together`, one a label, the costliest first.
-std::vector<Line> table_of(const Graph& graph, const std::vector<double>& times, bool together) {
-  std::vector<Line> lines;
-  for (size_t i = 0; i < times.size(); ++i) {
-    const std::string name = label(graph, graph.nodes()[i]);
-    const auto same = std::find_if(lines.begin(), lines.end(), [&](const Line& line) { return together && line.label == name; });
-    Line& line = same != lines.end() ? *same : lines.emplace_back(Line{.label = name});
-    const Cost cost = node_cost(graph, graph.nodes()[i]);
-    ++line.nodes;
-    line.us += times[i];
-    line.floor_us += std::max(cost.flops / kFlopsPerUs, cost.bytes / kBytesPerUs);
-  }
-  if (together) std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return a.us > b.us; });
-  return lines;
-}
-
-void measure(Device& device, const char* title, const Graph& graph, bool together = false) {
+void measure(Device& device, const char* title, const Graph& graph) {
   const Plan plan = plan_memory(graph);
   const auto executor = device.compile(graph, plan, device.allocate(static_cast<size_t>(plan.arena_bytes)));
   std::vector<Buffer> buffers;
@@ -189,17 +163,18 @@ void measure(Device& device, const char* title, const Graph& graph, bool togethe
   for (int i = 0; i < kRuns; ++i) executor->run();
   device.download(&byte, buffers[0].data(), 1);
   const double run_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count() / kRuns;
-  Line all;
-  std::printf("%s, arena %.2f GiB\n%6s %10s %10s %6s  node\n", title, static_cast<double>(plan.arena_bytes) / (1 << 30), "nodes",
-              "us", "floor", "share");
-  for (const Line& line : table_of(graph, executor->node_times_us(10), together)) {
-    std::printf("%6d %10.1f %10.1f %5.0f%%  %s\n", line.nodes, line.us, line.floor_us, 100 * line.floor_us / line.us, line.label.c_str());
-    all.nodes += line.nodes;
-    all.us += line.us;
-    all.floor_us += line.floor_us;
+  std::printf("%s, arena %.2f GiB\n%10s %10s %6s  node\n", title, static_cast<double>(plan.arena_bytes) / (1 << 30), "us", "floor",
+              "share");
+  const std::vector<double> times = executor->node_times_us(10);
+  double all_us = 0, all_floor_us = 0;
+  for (size_t i = 0; i < times.size(); ++i) {
+    const Cost cost = node_cost(graph, graph.nodes()[i]);
+    const double floor_us = std::max(cost.flops / kFlopsPerUs, cost.bytes / kBytesPerUs);
+    std::printf("%10.1f %10.1f %5.0f%%  %s\n", times[i], floor_us, 100 * floor_us / times[i], label(graph, graph.nodes()[i]).c_str());
+    all_us += times[i];
+    all_floor_us += floor_us;
   }
-  std::printf("%6d %10.1f %10.1f %5.0f%%  sum of nodes; %.1f us a replayed run\n\n", all.nodes, all.us, all.floor_us,
-              100 * all.floor_us / all.us, run_us);
+  std::printf("%10.1f %10.1f %5.0f%%  sum of nodes; %.1f us a replayed run\n\n", all_us, all_floor_us, 100 * all_floor_us / all_us, run_us);
 }
 
 }  // namespace
@@ -211,16 +186,6 @@ int main(int argc, char** argv) {
     const std::unique_ptr<Device> device = make_device("cuda");
     const int64_t windows = argc > 1 ? std::stoll(argv[1]) : 48;
     std::printf("%s, %lld tokens\n", device->name().c_str(), static_cast<long long>(windows * kSeq));
-    if (argc > 2) {
-      ConfigFile file(argv[2]);
-      const ModelConfig config = read_model_config(file.section("model"), argv[2]);
-      const ParamTable table(config);
-      for (const bool looping : {false, true}) {
-        const BuildOptions options{.windows = windows, .seq = kSeq, .looping = looping, .dtype = device->activations()};
-        measure(*device, looping ? "training, loop on" : "training, loop off", build_model(config, table, options).graph, true);
-      }
-      return 0;
-    }
     measure(*device, "product 8192^3", square_product());
     measure(*device, "one chunk of the head", head_chunk());
     measure(*device, "MLP in parts", mlp(windows, false));

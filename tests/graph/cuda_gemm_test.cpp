@@ -133,5 +133,23 @@ TEST(CudaGemm, FusedMlpEqualsItsParts) {
   }
 }
 
+TEST(CudaGemm, MeasuringFindsInvariantRowsAndLeavesScoresAlone) {
+  const std::unique_ptr<Device> device = card_or_null();
+  if (device == nullptr) GTEST_SKIP() << "no CUDA card";
+  const int64_t n = 512, k = 256, rows = 4096;
+  const std::vector<uint16_t> weights = random_bf16(static_cast<size_t>(n * k), 5), x = random_bf16(static_cast<size_t>(rows * k), 11);
+  Product product{*device, n, k, false, device->allocate(weights.size() * 2)};
+  device->upload(product.w.data(), weights.data(), weights.size() * 2);
+  const std::vector<uint16_t> before = product.run(x, rows);
+  const GemmMeasurement measured = device->measure_gemm();
+  EXPECT_TRUE(measured.training.empty());  // only a scoring graph has been compiled
+  ASSERT_EQ(measured.rows.size(), 1u);
+  EXPECT_EQ(measured.rows[0].n, n);
+  EXPECT_EQ(measured.rows[0].k, k);
+  EXPECT_EQ(measured.rows[0].algorithm.workspace, 0);
+  device->use_gemm_choices({{GemmKey{.tb = true, .m = rows, .n = n, .k = k, .lda = k, .ldb = k, .ldc = n}, measured.rows[0].algorithm}});
+  EXPECT_EQ(product.run(x, rows), before);  // choices are for training
+}
+
 }  // namespace
 }  // namespace sixteen

@@ -227,6 +227,46 @@ TEST_F(RunCli, CtrlCThenResumeGivesTheSameBytes) {
   }
 }
 
+TEST_F(RunCli, BenchProfilesTheStepByOp) {
+  const std::vector<std::string> args = {"bench", "--config", config(), "--steps", "1", "--threads", "1", "--json"};
+  const json plain = last_line(train(args));
+  std::vector<std::string> more = args;
+  more.push_back("--profile");
+  const Outcome o = train(more);
+  ASSERT_EQ(o.code, 0) << o.err;
+  const json result = last_line(o);
+  EXPECT_GT(result["stream_bytes_per_second"], 0);
+  EXPECT_LT(result["device_seconds"], result["weights_seconds"]);
+  EXPECT_LT(result["weights_seconds"], result["first_step_seconds"]);
+  for (const char* graph : {"loop_off", "loop_on"}) {
+    EXPECT_EQ(result[graph]["hash"], plain[graph]["hash"]);  // profiling does not reach what is timed
+    const json& profile = result[graph]["profile"];
+    double ms = 0, before = 1e30;
+    int64_t count = 0;
+    for (const json& op : profile["ops"]) {
+      ms += op["ms"].get<double>();
+      count += op["count"].get<int64_t>();
+      EXPECT_LE(op["ms"].get<double>(), before);  // the costliest first
+      before = op["ms"];
+      for (const char* key : {"op", "bytes", "flops", "gb_per_s", "tflop_per_s", "share_of_floor", "share_of_step"}) {
+        EXPECT_TRUE(op.contains(key)) << key;
+      }
+    }
+    EXPECT_EQ(profile["all_ops"]["count"], count);
+    EXPECT_NEAR(profile["all_ops"]["ms"], ms, 1e-9 * ms);
+    EXPECT_NEAR(profile["uncovered_ms"].get<double>(), profile["step_ms"].get<double>() - ms, 1e-9 * ms);
+  }
+  EXPECT_NE(o.out.find("newton_schulz"), std::string::npos) << o.out;  // the optimiser is part of the step
+}
+
+TEST_F(RunCli, BenchRefusesWhatTheMachineDoesNotHave) {
+  config();
+  expect_refusal(1, "--tune: cpu", {"bench", "--config", path("c.toml"), "--tune"});
+#ifndef SIXTEEN_CUDA
+  expect_refusal(1, "this build has no CUDA backend", {"bench", "--config", path("c.toml"), "--device", "cuda"});
+#endif
+}
+
 // The clock stops the run after the first step that ends beyond it, however slow the machine is at that moment.
 TEST_F(RunCli, TheClockEndsTheRun) {
   config({{"clock = \"steps\"", "clock = \"wall\""},
