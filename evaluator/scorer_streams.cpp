@@ -58,7 +58,9 @@ void shuffle_documents(std::span<uint16_t> tail, int32_t bos, NumpyRandom* rando
   const Tokens old(tail.begin(), tail.end());
   size_t to = starts[0];
   starts.push_back(tail.size());
-  for (const int32_t d : shuffled(static_cast<int64_t>(starts.size()) - 1, random)) {
+  std::vector<int32_t> order = shuffled(static_cast<int64_t>(starts.size()) - 1, random);
+  if (std::is_sorted(order.begin(), order.end())) std::rotate(order.begin(), order.begin() + 1, order.end());
+  for (const int32_t d : order) {
     const size_t document = static_cast<size_t>(d);
     to = static_cast<size_t>(
         std::copy(old.begin() + static_cast<int64_t>(starts[document]), old.begin() + static_cast<int64_t>(starts[document + 1]),

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "evaluator/ledger.h"
+#include "evaluator/scorer_options.h"
 #include "evaluator/verdict.h"
 #include "formats/tokenizer.h"
 #include "model/checkpoint.h"
@@ -23,6 +24,7 @@ struct VerifyOptions {
   bool reference = false;
   double limit_s = 600;               // of the evaluation's clock; 0: not judged
   int threads = 0;
+  ScorerVerifyOptions scorer;         // what only a program under test has
   Console console;
 };
 

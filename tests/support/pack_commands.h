@@ -25,6 +25,7 @@ inline Outcome run_pack(std::vector<std::string> args) {
     add_inspect_command(app);
     add_import_command(app);
     add_export_command(app);
+    add_audit_command(app);
   });
   result.out = ::testing::internal::GetCapturedStdout();
   result.err = ::testing::internal::GetCapturedStderr();
