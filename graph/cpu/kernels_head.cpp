@@ -32,6 +32,24 @@ void check_targets(const int32_t* targets, int64_t rows, int64_t vocab) {
   for (int64_t r = 0; r < rows; ++r) CHECK(targets[r] >= 0 && targets[r] < vocab);
 }
 
+// Logits of every chunk of rows, then row(r, logits of row r) for each of its rows on the pool, then done(first, n, logits).
+template <class T, class Row, class Done>
+void for_each_logits(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, int64_t rows, int64_t dim, int64_t vocab, Row row,
+                     Done done) {
+  check_targets(targets, rows, vocab);
+  T* logits = logits_scratch<T>(rows, vocab);
+  for (int64_t first = 0; first < rows; first += kChunkRows) {
+    const int64_t n = std::min(kChunkRows, rows - first);
+    gemm(pool, false, true, n, vocab, dim, x + first * dim, dim, table, dim, logits, vocab, false);
+    pool.parallel_for(n, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) row(first + r, logits + r * vocab);
+    });
+    done(first, n, logits);
+  }
+}
+
+constexpr auto kNothing = [](int64_t, int64_t, auto*) {};
+
 }  // namespace
 
 template <class T>
@@ -51,53 +69,29 @@ void softcap_grad(ThreadPool& pool, const T* z, const T* dy, T* dz, bool add_dz,
 template <class T>
 void head_nll(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, T* nll, int64_t rows, int64_t dim,
               int64_t vocab, T cap, bool round_bf16) {
-  check_targets(targets, rows, vocab);
-  T* logits = logits_scratch<T>(rows, vocab);
-  for (int64_t first = 0; first < rows; first += kChunkRows) {
-    const int64_t n = std::min(kChunkRows, rows - first);
-    gemm(pool, false, true, n, vocab, dim, x + first * dim, dim, table, dim, logits, vocab, false);
-    pool.parallel_for(n, 1, [&, &f = functions(x)](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        nll[first + r] = f.nll_row(logits + r * vocab, vocab, targets[first + r], cap, round_bf16);
-      }
-    });
-  }
+  const auto row = [&, &f = functions(x)](int64_t r, T* logits) { nll[r] = f.nll_row(logits, vocab, targets[r], cap, round_bf16); };
+  for_each_logits(pool, x, table, targets, rows, dim, vocab, row, kNothing);
 }
 
 template <class T>
 void head_hints(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, const int32_t* hints, T* stats, int64_t rows,
                 int64_t dim, int64_t vocab, T cap, bool round_bf16) {
-  check_targets(targets, rows, vocab);
-  T* logits = logits_scratch<T>(rows, vocab);
-  for (int64_t first = 0; first < rows; first += kChunkRows) {
-    const int64_t n = std::min(kChunkRows, rows - first);
-    gemm(pool, false, true, n, vocab, dim, x + first * dim, dim, table, dim, logits, vocab, false);
-    pool.parallel_for(n, 1, [&, &f = functions(x)](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        CHECK(hints[first + r] < vocab);
-        f.hint_row(logits + r * vocab, vocab, targets[first + r], hints[first + r], cap, round_bf16, stats + (first + r) * 4);
-      }
-    });
-  }
+  const auto row = [&, &f = functions(x)](int64_t r, T* logits) {
+    CHECK(hints[r] < vocab);
+    f.hint_row(logits, vocab, targets[r], hints[r], cap, round_bf16, stats + r * 4);
+  };
+  for_each_logits(pool, x, table, targets, rows, dim, vocab, row, kNothing);
 }
 
 template <class T>
 void head_loss(ThreadPool& pool, const T* x, const T* table, const int32_t* targets, const T* row_weight, T* nll, T* dx,
                T* dtable, int64_t rows, int64_t dim, int64_t vocab, T cap) {
-  check_targets(targets, rows, vocab);
-  T* logits = logits_scratch<T>(rows, vocab);
-  for (int64_t first = 0; first < rows; first += kChunkRows) {
-    const int64_t n = std::min(kChunkRows, rows - first);
-    const T* chunk = x + first * dim;
-    gemm(pool, false, true, n, vocab, dim, chunk, dim, table, dim, logits, vocab, false);
-    pool.parallel_for(n, 1, [&, &f = functions(x)](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        nll[first + r] = f.loss_row(logits + r * vocab, vocab, targets[first + r], cap, row_weight[first + r]);
-      }
-    });
+  const auto row = [&, &f = functions(x)](int64_t r, T* logits) { nll[r] = f.loss_row(logits, vocab, targets[r], cap, row_weight[r]); };
+  const auto gradients = [&](int64_t first, int64_t n, const T* logits) {  // loss_row left the logits' gradients in their place
     gemm(pool, false, false, n, dim, vocab, logits, vocab, table, dim, dx + first * dim, dim, false);
-    if (dtable != nullptr) gemm(pool, true, false, vocab, dim, n, logits, vocab, chunk, dim, dtable, dim, true);
-  }
+    if (dtable != nullptr) gemm(pool, true, false, vocab, dim, n, logits, vocab, x + first * dim, dim, dtable, dim, true);
+  };
+  for_each_logits(pool, x, table, targets, rows, dim, vocab, row, gradients);
 }
 
 #define SIXTEEN_INSTANTIATE(T)                                                                                     \
