@@ -145,8 +145,6 @@ void head_gate_grad(Launch& l, const T* y, const T* z, const float* bias, const 
                     float* dbias /*+=*/, int64_t rows, int64_t heads, int64_t head_dim);
 
 // --- attention_plain.cu (any head dim), attention_mma.cu and attention_grad_mma.cu (bf16, head dim 64)
-// NOTE to helper "cuda" from the lead: another helper ("attention") writes attention_mma.cu, attention_grad_mma.cu (and Hopper
-// versions) behind exactly these two signatures at this moment; leave those files to it, write attention_plain.cu. Remove this note.
 struct AttentionDims {
   int64_t windows, seq, query_rows, heads, kv_heads, head_dim;
   bool operator==(const AttentionDims&) const = default;
