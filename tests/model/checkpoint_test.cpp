@@ -11,6 +11,7 @@
 #include "formats/error.h"
 #include "formats/file.h"
 #include "formats/safetensors.h"
+#include "tests/support/scratch.h"
 
 namespace sixteen {
 namespace {
@@ -37,17 +38,8 @@ ParamStore small_store(const ModelConfig& config) {
   return store;
 }
 
-// A folder of its own a test, gone afterwards.
 class Checkpoint : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ =
-        ::testing::TempDir() + "sixteen_checkpoint_" + ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::create_directories(folder_);
-    path_ = folder_ + "/m.safetensors";
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   // The valid file's tensors and metadata, changed by `edit`, written to path_.
   template <class Edit>
   void write_edited(Edit edit) {
@@ -79,7 +71,8 @@ class Checkpoint : public ::testing::Test {
 
   const ModelConfig config_ = small_config();
   ParamStore store_ = small_store(config_);
-  std::string folder_, path_;
+  const testing::Scratch scratch_;
+  const std::string path_ = scratch_.path("m.safetensors");
 };
 
 TEST_F(Checkpoint, RoundTrip) {
@@ -92,8 +85,8 @@ TEST_F(Checkpoint, RoundTrip) {
   const MappedFile bytes(path_);
   EXPECT_EQ(to_hex(model.digest), to_hex(sha256(bytes.bytes())));
   EXPECT_EQ(SafetensorsFile(path_).metadata().at("producer"), "test");
-  save_checkpoint(folder_ + "/again", model.config, model.store, {{"producer", "test"}});
-  EXPECT_EQ(read_text_file(folder_ + "/again"), read_text_file(path_));
+  save_checkpoint(scratch_.path("again"), model.config, model.store, {{"producer", "test"}});
+  EXPECT_EQ(read_text_file(scratch_.path("again")), read_text_file(path_));
 }
 
 TEST_F(Checkpoint, ReadsBf16) {
