@@ -53,7 +53,7 @@ Timing time_scoring(Session* session, int64_t windows, int64_t seq, int64_t tail
     const auto start = std::chrono::steady_clock::now();
     session->score(batch.ids, batch.targets, windows, seq, tail, batch.nll);
     if (r == 0) timing.first_seconds = process_seconds();
-    else timing.seconds = std::min(timing.seconds, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    else timing.seconds = std::min(timing.seconds, seconds_since(start));
   }
   timing.hash = to_hex(sha256(std::as_bytes(std::span(batch.nll)))).substr(0, 16);
   return timing;

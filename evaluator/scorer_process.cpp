@@ -17,6 +17,7 @@
 #include "evaluator/file_trace.h"
 #include "formats/error.h"
 #include "model/console.h"
+#include "model/process_clock.h"
 
 namespace sixteen {
 namespace {
@@ -25,8 +26,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kErrorTail = 4096;
 constexpr double kGraceSeconds = 2;  // between a closed input or a signal and the next, harder step
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Both ends close on exec; the child gets its own copies.
 std::array<int, 2> open_pipe() {

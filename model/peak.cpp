@@ -8,6 +8,7 @@
 
 #include "formats/dtype.h"
 #include "graph/builder.h"
+#include "model/process_clock.h"
 
 namespace sixteen {
 namespace {
@@ -43,12 +44,12 @@ double best_seconds(Device& device, const Graph& graph, ValueId result, DType dt
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
   double best = 1e30;
-  while (std::chrono::duration<double>(Clock::now() - begin).count() < 0.3) {
+  while (seconds_since(begin) < 0.3) {
     const auto start = Clock::now();
     executor->run();
     uint16_t probe = 0;
     device.download(&probe, executor->data(result), sizeof(probe));
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+    best = std::min(best, seconds_since(start));
   }
   return best;
 }

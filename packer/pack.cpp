@@ -12,6 +12,7 @@
 #include "formats/error.h"
 #include "formats/file.h"
 #include "graph/cpu/threads.h"
+#include "model/process_clock.h"
 #include "packer/clip_search.h"
 
 namespace sixteen {
@@ -155,7 +156,7 @@ PackReport write_verified(Artifact* artifact, const std::string& path, uint64_t 
   return {.artifact_bytes = bytes.size(),
           .code_bytes = code_bytes,
           .digest = sha256(bytes),
-          .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+          .seconds = seconds_since(start)};
 }
 
 }  // namespace sixteen

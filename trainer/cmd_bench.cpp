@@ -38,8 +38,6 @@ struct BenchOptions {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 // Best rate of OpenBLAS's sgemm on 1024 x 1024 x 1024, flops a second.
 double openblas_flops() {
   constexpr int kSize = 1024;

@@ -17,6 +17,7 @@
 #include "formats/shard.h"
 #include "formats/tokenizer.h"
 #include "model/numpy_random.h"
+#include "model/process_clock.h"
 
 namespace sixteen {
 namespace {
@@ -263,7 +264,7 @@ Tokenized tokenize(const Tokenization& job, const Console& console) {
   remove_leftovers(old, val.counts(), train.counts());
   result.val = val.counts();
   result.train = train.counts();
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = seconds_since(start);
   return result;
 }
 

@@ -11,6 +11,7 @@
 
 #include "formats/error.h"
 #include "formats/file.h"
+#include "model/process_clock.h"
 
 namespace sixteen {
 namespace {
@@ -153,7 +154,7 @@ TokenizerTrained train_tokenizer(const TokenizerTraining& training, const Consol
   }
   file.write(model);
   file.commit();
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.seconds = seconds_since(start);
   return report;
 }
 

@@ -6,6 +6,7 @@
 
 #include "formats/error.h"
 #include "model/peak.h"
+#include "model/process_clock.h"
 #include "model/train_shards.h"
 #include "trainer/trainer.h"
 
@@ -13,8 +14,6 @@ namespace sixteen {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 }  // namespace
 
