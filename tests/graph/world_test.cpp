@@ -1,8 +1,5 @@
 // Ranks as processes of this host: collectives whose sums are exact, and what a killed, a stopped, a failed and a missing
 // rank do to the others.
-//
-// Bites: a rank is a forked child that must not return into gtest: it ends with _exit and reports through its exit code and a
-// file. No thread may run in the parent when it forks.
 #include "graph/world.h"
 
 #include <gtest/gtest.h>
@@ -10,98 +7,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <filesystem>
-#include <functional>
-
 #include "formats/error.h"
-#include "formats/file.h"
-#include "graph/cpu/socket_communicator.h"
-#include "tests/support/scratch.h"
+#include "tests/support/ranks.h"
 
 namespace sixteen {
 namespace {
 
-constexpr double kTimeoutS = 2;
-
-struct End {
-  int status = 0;  // of waitpid
-  std::string line;
-};
-
-class Ranks : public ::testing::Test {
- protected:
-  void start(int ranks, const std::function<void(Communicator&, World&)>& body, int missing = -1) {
-    int port = 0;
-    { const Socket probe = listen_on(&port); }
-    begin_ = std::chrono::steady_clock::now();
-    for (int r = 0; r < ranks; ++r) {
-      children_.push_back(-1);
-      if (r == missing) continue;
-      children_.back() = fork();
-      if (children_.back() == 0) run_rank({.rank = r, .size = ranks, .local_rank = r, .local_size = ranks, .address = "127.0.0.1",
-                                           .port = port, .timeout_s = kTimeoutS, .launcher = "test"}, body);
-    }
-  }
-
-  End wait(int rank) {
-    End end;
-    waitpid(children_[rank], &end.status, 0);
-    children_[rank] = -1;
-    end.line = std::filesystem::exists(line_of(rank)) ? read_text_file(line_of(rank)) : "";
-    return end;
-  }
-
-  void expect_good(int rank) {
-    const End end = wait(rank);
-    EXPECT_TRUE(WIFEXITED(end.status) && WEXITSTATUS(end.status) == 0) << "rank " << rank << ": " << end.line;
-  }
-
-  // Ended in time with one line that names the lost rank.
-  void expect_stopped(int rank, const std::string& lost) {
-    const End end = wait(rank);
-    EXPECT_TRUE(WIFEXITED(end.status) && WEXITSTATUS(end.status) == 1) << "rank " << rank << ": " << end.status;
-    EXPECT_NE(end.line.find(lost), std::string::npos) << "rank " << rank << ": " << end.line;
-    EXPECT_LT(seconds(), kTimeoutS + Heartbeat::kGraceS + 3);
-  }
-
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
-
-  void clear() {
-    for (const pid_t child : children_) {
-      if (child <= 0) continue;
-      kill(child, SIGKILL);
-      waitpid(child, nullptr, 0);
-    }
-    children_.clear();
-  }
-  void TearDown() override { clear(); }
-
-  pid_t child(int rank) const { return children_[rank]; }
-
- private:
-  std::string line_of(int rank) const { return scratch_.path("line" + std::to_string(rank)); }
-
-  [[noreturn]] void run_rank(const Place& place, const std::function<void(Communicator&, World&)>& body) const {
-    int code = 0;
-    try {
-      const auto world = std::make_shared<World>(place);
-      body(*cpu::make_socket_communicator(world), *world);
-    } catch (const std::exception& e) {
-      write_file(line_of(place.rank), e.what());
-      code = 1;
-    }
-    _exit(code);
-  }
-
-  testing::Scratch scratch_;
-  std::vector<pid_t> children_;
-  std::chrono::steady_clock::time_point begin_;
-};
-
-void require(bool condition, const std::string& what) {
-  if (!condition) throw Error(what);
-}
+using testing::End;
+using testing::Ranks;
+using testing::require;
+constexpr double kTimeoutS = testing::kRankTimeoutS;
 
 // Element i of rank r: small integers, so that every sum is exact in fp32, and in bf16 up to 256.
 float element(int rank, int64_t i) { return static_cast<float>((i * 7 + rank * 3) % 23 - 11); }

@@ -1,0 +1,158 @@
+// See gradient_tree.h.
+#include "model/gradient_tree.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <string>
+
+#include "formats/check.h"
+#include "graph/builder.h"
+#include "model/step_program.h"
+
+namespace sixteen {
+namespace {
+
+// After leaf i of `leaves`, joins[i] nodes of the tree are complete besides the leaf.
+void count_joins(int64_t leaves, std::vector<int>* joins) {
+  if (leaves == 1) return joins->push_back(0);
+  count_joins(leaves / 2, joins);
+  count_joins(leaves - leaves / 2, joins);
+  ++joins->back();
+}
+
+// Sums that wait at once, at most; the last leaf waits for nobody.
+size_t levels_for(const std::vector<int>& joins) {
+  int depth = 0, deepest = 0;
+  for (size_t i = 0; i + 1 < joins.size(); ++i) {
+    depth += 1 - joins[i];
+    deepest = std::max(deepest, depth);
+  }
+  return static_cast<size_t>(deepest);
+}
+
+std::string grads_name(size_t part) { return "grads" + std::to_string(part); }
+std::string total_name(size_t part) { return "total" + std::to_string(part); }
+
+}  // namespace
+
+struct GradientTree::Level {
+  std::vector<Buffer> totals;
+  std::unique_ptr<Executor> put_aside, join;
+  Buffer put_arena, join_arena;
+};
+
+GradientTree::Share GradientTree::share(int64_t leaves, int rank, int ranks) {
+  CHECK(rank >= 0 && rank < ranks && leaves >= 0);
+  if (!std::has_single_bit(static_cast<unsigned>(ranks))) {
+    const int64_t first = leaves * rank / ranks;
+    return {first, leaves * (rank + 1) / ranks - first};
+  }
+  int64_t begin = 0, end = leaves;
+  for (int half = ranks / 2; half > 0; half /= 2) ((rank & half) != 0 ? begin : end) = begin + (end - begin) / 2;
+  return {begin, end - begin};
+}
+
+GradientTree::GradientTree(Session* session, double clip_norm, double scale)
+    : session_(session), clip_norm_(clip_norm), scale_(scale), grads_{session->grads()}, sizes_{session->table().flat_size()} {
+  if (session->hash_grads().data() != nullptr) {
+    grads_.push_back(session->hash_grads());
+    sizes_.push_back(session->hash().buckets * session->config().dim);
+  }
+  Device& device = session->device();
+  one_ = device.allocate(sizeof(float));
+  const float one = 1;
+  device.upload(one_.data(), &one, sizeof one);
+  if (clip_norm_ == 0 && scale_ == 1) return;
+  Builder b;
+  std::vector<ValueId> grads;
+  ValueId sum = kNoValue;
+  for (size_t i = 0; i < grads_.size(); ++i) {
+    grads.push_back(b.state(grads_name(i), {sizes_[i]}));
+    const ValueId squares = b.sum_squares(grads[i]);
+    sum = sum == kNoValue ? squares : b.axpby(sum, squares, 1, 1);
+  }
+  const auto [coefficient, norm] = b.clip_scale(sum, bound_or_none(clip_norm_));
+  for (const ValueId grad : grads) b.cast(grad, b.scale_by(grad, coefficient, scale_));
+  b.mark_output(norm);
+  norm_ = norm;
+  clip_ = compile(b.finish(), &clip_arena_, {});
+}
+
+GradientTree::~GradientTree() = default;
+
+std::unique_ptr<Executor> GradientTree::compile(Graph graph, Buffer* arena, const std::vector<Buffer>& totals) {
+  const Plan plan = plan_memory(graph);
+  *arena = session_->device().allocate(static_cast<size_t>(std::max<int64_t>(plan.arena_bytes, 1)));
+  std::unique_ptr<Executor> executor = session_->device().compile(graph, plan, *arena);
+  for (size_t i = 0; i < grads_.size(); ++i) {
+    executor->bind(graph.find(grads_name(i)), grads_[i].data());
+    if (!totals.empty()) executor->bind(graph.find(total_name(i)), totals[i].data());
+  }
+  if (graph.has("one")) executor->bind(graph.find("one"), one_.data());
+  return executor;
+}
+
+void GradientTree::reserve(int64_t leaves) {
+  const Communicator& ranks = session_->device().ranks();
+  const Share mine = share(leaves, ranks.rank(), ranks.size());
+  joins_.clear();
+  if (mine.count > 0) count_joins(mine.count, &joins_);
+  while (levels_.size() < levels_for(joins_)) {
+    Level level;
+    Builder put, join;
+    const ValueId one = join.input("one", {1});
+    for (size_t i = 0; i < grads_.size(); ++i) {
+      level.totals.push_back(session_->device().allocate(static_cast<size_t>(sizes_[i]) * sizeof(float)));
+      const ValueId grads = put.state(grads_name(i), {sizes_[i]});
+      put.cast(put.state(total_name(i), {sizes_[i]}), grads);
+      put.fill(grads, 0);
+      join.add_scaled_by(join.state(grads_name(i), {sizes_[i]}), join.input(total_name(i), {sizes_[i]}), one, 1);
+    }
+    level.put_aside = compile(put.finish(), &level.put_arena, level.totals);
+    level.join = compile(join.finish(), &level.join_arena, level.totals);
+    levels_.push_back(std::move(level));
+  }
+  while (clip_norm_ > 0 && norms_.size() < joins_.size()) norms_.push_back(session_->device().make_transfer(sizeof(float)));
+}
+
+GradientTree::Share GradientTree::begin(int64_t leaves) {
+  reserve(leaves);
+  added_ = depth_ = 0;
+  session_->zero_grads();
+  const Communicator& ranks = session_->device().ranks();
+  return share(leaves, ranks.rank(), ranks.size());
+}
+
+void GradientTree::add_leaf() {
+  CHECK(added_ < joins_.size());
+  if (clip_ != nullptr) {
+    clip_->run();
+    if (clip_norm_ > 0) norms_[added_]->fetch(clip_->data(norm_), sizeof(float));
+  }
+  for (int i = 0; i < joins_[added_]; ++i) levels_[--depth_].join->run();
+  if (++added_ < joins_.size()) levels_[depth_++].put_aside->run();
+}
+
+void GradientTree::all_reduce() {
+  CHECK(added_ == joins_.size() && depth_ == 0);
+  Communicator& ranks = session_->device().ranks();
+  if (ranks.size() == 1) return;
+  std::vector<Communicator::Ticket> tickets;
+  for (size_t i = 0; i < grads_.size(); ++i) tickets.push_back(ranks.all_reduce(grads_[i].data(), sizes_[i], DType::kF32));
+  for (const Communicator::Ticket ticket : tickets) ranks.wait(ticket);
+}
+
+double GradientTree::mean_norm() {
+  if (clip_norm_ == 0 || added_ == 0) return 0;
+  double sum = 0;
+  for (size_t i = 0; i < added_; ++i) {
+    norms_[i]->wait();
+    float norm = 0;
+    std::memcpy(&norm, norms_[i]->host(), sizeof norm);
+    sum += norm;
+  }
+  return sum / static_cast<double>(added_);
+}
+
+}  // namespace sixteen
