@@ -73,18 +73,6 @@ __global__ void __launch_bounds__(kWarps * 32) forward(const T* q, const T* k, c
   if (lane == 0) lse[at.lse] = highest + logf(total);
 }
 
-// delta = y . dy of each query, in lse's layout (query_rows == seq)
-template <class T>
-__global__ void __launch_bounds__(kWarps * 32) deltas(const T* y, const T* dy, float* delta, AttentionDims d) {
-  const int64_t i = int64_t{blockIdx.x} * kWarps + threadIdx.y;
-  if (i >= d.windows * d.seq * d.heads) return;  // i: (window, row, head)
-  float total = 0;
-  for (int c = threadIdx.x; c < d.head_dim; c += 32) total += to_float(y[i * d.head_dim + c]) * to_float(dy[i * d.head_dim + c]);
-  total = warp_sum(total);
-  const int64_t h = i % d.heads, row = i / d.heads % d.seq, w = i / d.heads / d.seq;
-  if (threadIdx.x == 0) delta[(w * d.heads + h) * d.seq + row] = total;
-}
-
 // ds = p (dp - delta), dq = scale sum ds k
 template <class T>
 __global__ void __launch_bounds__(kWarps * 32) backward_queries(AttentionGrad<T> a, const float* delta, AttentionDims d, float scale) {
@@ -194,7 +182,7 @@ void attention_grad(Launch& l, const AttentionGrad<T>& a, const AttentionDims& d
   check_dims(d);
   CHECK(d.query_rows == d.seq);
   float* delta = l.scratch<float>(d.windows * d.heads * d.seq);
-  launch(l, deltas<T>, blocks(d.windows * d.heads * d.seq), dim3(32, kWarps), 0, a.y, a.dy, delta, d);
+  head_dots<T>(l, a.y, a.dy, delta, d.windows, d.seq, d.heads, d.head_dim);  // y . dy of each query, laid out as lse is
   if constexpr (std::is_same_v<T, bf16>) {
     if (fits_mma<T>(d) && aligned16(a.q, a.k, a.v, a.dy, a.dq, a.dk, a.dv)) return attention_grad_mma(l, a, delta, d, scale);
   }

@@ -231,7 +231,20 @@ void head_gate_grad(Launch& l, const T* y, const T* z, const float* bias, const 
   add_row_grad<float>(l, dz_rows, dbias, rows, heads);
 }
 
+template <class T>
+void head_dots(Launch& l, const T* a, const T* b, float* dots, int64_t windows, int64_t seq, int64_t heads, int64_t head_dim) {
+  const Divider by_head(heads), by_row(seq);
+  heads_of<T>(l, aligned16(a, b), windows * seq * heads, head_dim, [=] __device__(auto layout, uint32_t head) {
+    const int64_t at = int64_t{head} * layout.dh;
+    const float along = dot(layout, load_head(layout, a + at), load_head(layout, b + at));
+    const uint32_t row = by_head.quotient(head), window = by_row.quotient(row);
+    const int64_t line = int64_t{window} * heads + by_head.remainder(head);
+    if (layout.active && layout.lane == 0) dots[line * seq + by_row.remainder(row)] = along;
+  });
+}
+
 #define SIXTEEN_INSTANTIATE(T)                                                                                              \
+  template void head_dots(Launch&, const T*, const T*, float*, int64_t, int64_t, int64_t, int64_t);                        \
   template void head_norm(Launch&, const T*, const float*, const float*, const float*, T*, const HeadNormShape&, float);    \
   template void head_norm_grad(Launch&, const T*, const float*, const float*, const float*, const T*, T*, bool, float*,     \
                                const HeadNormShape&, float);                                                                \

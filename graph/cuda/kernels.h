@@ -143,6 +143,9 @@ void head_gate(Launch& l, const T* y, const T* z, const float* bias, T* out, int
 template <class T>
 void head_gate_grad(Launch& l, const T* y, const T* z, const float* bias, const T* dout, T* dy, bool add_dy, T* dz, bool add_dz,
                     float* dbias /*+=*/, int64_t rows, int64_t heads, int64_t head_dim);
+// dots[w, h, row] = a[w, row, h, :] . b[w, row, h, :]
+template <class T>
+void head_dots(Launch& l, const T* a, const T* b, float* dots, int64_t windows, int64_t seq, int64_t heads, int64_t head_dim);
 
 // --- attention_plain.cu (any head dim), attention_mma.cu and attention_grad_mma.cu (bf16, head dim 64)
 struct AttentionDims {

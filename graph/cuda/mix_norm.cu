@@ -87,33 +87,35 @@ __global__ void __launch_bounds__(kWarps * 32, kBlocks) mix_norm_grad_part(MixNo
     if (row + kWarps < end) stages[turn ^ 1].fetch(a, early, row + kWarps, lane);
     asm volatile("cp.async.commit_group;" ::: "memory");
     asm volatile("cp.async.wait_group 1;" ::: "memory");
-    const auto& in = stages[turn].pack;
-    Floats<V> m[kPacks];
+    // 16 bytes a read of shared memory: element by element it is this kernel's bottleneck.
+    const auto in = [&](int array, int p) { return load<V>(stages[turn].pack[array][p][lane].v); };
+    Packed<T, V> m[kPacks];  // exact: in bf16 the mix is rounded
     float squares = 0, products = 0;
 #pragma unroll
     for (int p = 0; p < kPacks; ++p) {
+      const Floats<V> x = in(0, p), x0 = in(1, p), dy = in(2, p);
 #pragma unroll
       for (int i = 0; i < V; ++i) {
-        const float mixed = mix[0][p].v[i] * to_float(in[0][p][lane].v[i]) + mix[1][p].v[i] * to_float(in[1][p][lane].v[i]);
-        m[p].v[i] = maybe_rounded(mixed, std::is_same_v<T, bf16>);
-        squares += m[p].v[i] * m[p].v[i];
-        products += m[p].v[i] * to_float(in[2][p][lane].v[i]);
+        from_float(mix[0][p].v[i] * x.v[i] + mix[1][p].v[i] * x0.v[i], &m[p].v[i]);
+        const float mixed = to_float(m[p].v[i]);
+        squares += mixed * mixed;
+        products += mixed * dy.v[i];
       }
     }
     const float r = 1.0f / sqrtf(warp_sum(squares) / kDim + a.eps), along_dy = a.alpha * r;
     const float along_m = a.alpha * r * (r * r * (warp_sum(products) / kDim));
+    asm volatile("" ::: "memory");  // read again rather than kept: registers are what is short
 #pragma unroll
     for (int p = 0; p < kPacks; ++p) {
-      Floats<V> dx, dx0;
+      Floats<V> dx, dx0 = early ? in(4, p) : Floats<V>{};
+      const Floats<V> x = in(0, p), x0 = in(1, p), dy = in(2, p), dm = a.dm != nullptr ? in(3, p) : Floats<V>{};
 #pragma unroll
       for (int i = 0; i < V; ++i) {
-        float d = along_dy * to_float(in[2][p][lane].v[i]) - along_m * m[p].v[i];
-        if (a.dm != nullptr) d += to_float(in[3][p][lane].v[i]);
-        sums[0][p].v[i] += d * to_float(in[0][p][lane].v[i]);
-        sums[1][p].v[i] += d * to_float(in[1][p][lane].v[i]);
+        const float d = along_dy * dy.v[i] - along_m * to_float(m[p].v[i]) + dm.v[i];
+        sums[0][p].v[i] += d * x.v[i];
+        sums[1][p].v[i] += d * x0.v[i];
         dx.v[i] = mix[0][p].v[i] * d;
-        dx0.v[i] = mix[1][p].v[i] * d;
-        if (early) dx0.v[i] += to_float(in[4][p][lane].v[i]);
+        dx0.v[i] += mix[1][p].v[i] * d;
       }
       const int64_t at = row * kDim + (p * 32 + lane) * V;
       put<V>(dx, a.dx + at, a.add_dx);
