@@ -30,7 +30,8 @@ TEST_P(CudaTwin, RepeatsItsBytesAndAgreesWithTheCpu) {
   const Text text = sample_text(scratch);
   const std::string config = std::string(SIXTEEN_SOURCE_DIR) + "/configs/" + GetParam() + "-tiny.toml";
   for (const char* name : {"a.safetensors", "b.safetensors"}) {
-    run_json("sixteen-train", {"run", "--config", config, "--data", text.folder, "--out", scratch.path(name), "--device", "cuda"});
+    run_json("sixteen-train", {"run", "--config", config, "--data", text.folder, "--val", text.val, "--tokenizer", text.tokenizer,
+                               "--out", scratch.path(name), "--device", "cuda"});
   }
   const std::string checkpoint = scratch.path("a.safetensors");
   EXPECT_TRUE(read_text_file(checkpoint) == read_text_file(scratch.path("b.safetensors"))) << "two runs, two checkpoints";
