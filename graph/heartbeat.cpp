@@ -57,8 +57,8 @@ std::string Heartbeat::name_of(int rank) const {
 
 void Heartbeat::on_loss(std::function<void()> wake) {
   const std::lock_guard lock(mutex_);
-  wake_ = std::move(wake);
-  if (lost() && wake_) wake_();
+  if (lost()) wake();
+  wakes_.push_back(std::move(wake));
 }
 
 void Heartbeat::check() {
@@ -177,7 +177,7 @@ void Heartbeat::lose(const std::string& verdict) {
     }
   }
   lost_.store(true, std::memory_order_release);
-  if (wake_) wake_();
+  for (const auto& wake : wakes_) wake();
 }
 
 void Heartbeat::end_when_stuck() {

@@ -38,8 +38,9 @@ class Heartbeat {
   void set_state(State state) { state_.store(static_cast<int>(state), std::memory_order_relaxed); }
   State state() const { return static_cast<State>(state_.load(std::memory_order_relaxed)); }
   void tick() { ticks_.fetch_add(1, std::memory_order_relaxed); }
-  // Called once, from the heartbeat's thread, when a rank is lost: must wake whoever waits for that rank.
+  // Each is called once, from the heartbeat's thread, when a rank is lost: must wake whoever waits for that rank, and not block.
   void on_loss(std::function<void()> wake);
+  std::string host_of(int rank) const { return members_[static_cast<size_t>(rank)].host; }
   std::string name_of(int rank) const;  // "rank 1 (host, process 4711)"
 
   static constexpr double kGraceS = 5;
@@ -73,9 +74,9 @@ class Heartbeat {
   std::atomic<int> state_{0};
   std::atomic<uint64_t> ticks_{0};
   std::atomic<bool> lost_{false}, stop_{false};
-  std::mutex mutex_;  // of verdict_ and wake_
+  std::mutex mutex_;  // of verdict_ and wakes_
   std::string verdict_;
-  std::function<void()> wake_;
+  std::vector<std::function<void()>> wakes_;
   Deadline lost_at_{};
   std::thread thread_;
 };

@@ -91,6 +91,7 @@ Place find_place(const Environment& environment) {
   if (env.has("MASTER_ADDR")) place.address = env.text("MASTER_ADDR");
   if (env.has("MASTER_PORT")) place.port = env.number("MASTER_PORT", 1, kHighestPort - 1) + 1;
   place.port = env.number_or("SIXTEEN_PORT", 1, kHighestPort, place.port);
+  place.meet_s = env.number_or("SIXTEEN_TIMEOUT", 1, 86400, static_cast<int>(place.meet_s));
   place.timeout_s = env.number_or("SIXTEEN_TIMEOUT", 1, 86400, static_cast<int>(place.timeout_s));
   return place;
 }

@@ -19,7 +19,8 @@ struct Place {
   int local_rank = 0, local_size = 1;  // among the ranks of this host: which card, which share of the cores
   std::string address = "127.0.0.1";   // of rank 0
   int port = 29501;
-  double timeout_s = 20;               // SIXTEEN_TIMEOUT: until a silent or missing rank is given up
+  double timeout_s = 12;               // SIXTEEN_TIMEOUT: until a silent or hanging rank is given up
+  double meet_s = 20;                  // the same, or this: until a rank that does not come is
   std::string launcher;                // whose environment it was; empty: none, a run of one rank
 };
 

@@ -59,12 +59,12 @@ std::string missing(const Place& place, const std::vector<Socket>& greeted) {
 
 // Rank 0: waits for everyone.
 void gather_greetings(const Place& place, const Socket& door, Meeting* m) {
-  const Deadline deadline = seconds_from_now(place.timeout_s);
+  const Deadline deadline = seconds_from_now(place.meet_s);
   for (int here = 1; here < place.size;) {
     Socket guest = accept_one(door, deadline);
     if (!guest.open()) {
       refuse(m->greeted, missing(place, m->greeted) + " did not come to " + where(place) + " within " +
-                             std::to_string(static_cast<int>(place.timeout_s)) + " s (" + place.launcher +
+                             std::to_string(static_cast<int>(place.meet_s)) + " s (" + place.launcher +
                              "); start all ranks, or set SIXTEEN_TIMEOUT");
     }
     Greeting g;
@@ -98,11 +98,11 @@ void gather_greetings(const Place& place, const Socket& door, Meeting* m) {
 }
 
 void greet(const Place& place, const Greeting& mine, Meeting* m) {
-  Socket socket = connect_to(place.address, place.port, seconds_from_now(place.timeout_s));
+  Socket socket = connect_to(place.address, place.port, seconds_from_now(place.meet_s));
   Answer answer;
-  const Deadline deadline = seconds_from_now(place.timeout_s + kAnswerS);
+  const Deadline deadline = seconds_from_now(place.meet_s + kAnswerS);
   if (!socket.open() || !send_all(socket, &mine, sizeof mine, deadline)) {
-    fail("rank 0 of ", place.size, " did not come to ", where(place), " within ", place.timeout_s, " s (", place.launcher,
+    fail("rank 0 of ", place.size, " did not come to ", where(place), " within ", place.meet_s, " s (", place.launcher,
          "); start all ranks, or set MASTER_ADDR, SIXTEEN_PORT or SIXTEEN_TIMEOUT");
   }
   if (!receive_all(socket, &answer, sizeof answer, deadline)) fail("rank 0 of ", place.size, " left ", where(place), " before all ranks had come");
@@ -116,7 +116,7 @@ void greet(const Place& place, const Greeting& mine, Meeting* m) {
 
 // Every rank connects to those below it and is called by those above.
 void connect_mesh(const Place& place, const Socket& door, Meeting* m) {
-  const Deadline deadline = seconds_from_now(place.timeout_s);
+  const Deadline deadline = seconds_from_now(place.meet_s);
   for (int r = 0; r < place.rank; ++r) {
     const Member& member = m->members[static_cast<size_t>(r)];
     Socket socket = connect_to(r == 0 ? place.address : member.address, member.port, deadline);

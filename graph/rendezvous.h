@@ -17,7 +17,7 @@ struct Meeting {
   std::vector<Socket> mesh;      // a second connection to every other rank
 };
 
-// Throws Error, on every rank that is there, naming the ranks that did not come within place.timeout_s.
+// Throws Error, on every rank that is there, naming the ranks that did not come within place.meet_s.
 Meeting meet(const Place& place);
 
 }  // namespace sixteen

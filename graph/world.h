@@ -18,7 +18,7 @@ namespace sixteen {
 
 class World {
  public:
-  // Meets the other ranks. Throws Error naming those that did not come within place.timeout_s.
+  // Meets the other ranks. Throws Error naming those that did not come within place.meet_s.
   explicit World(const Place& place);
   ~World();
 

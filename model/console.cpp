@@ -33,12 +33,14 @@ void wipe_progress() {
 void raise_flag(int) { interrupt_flag = 1; }
 
 // A message is promised to be one line; foreign exceptions do not always keep to that.
+std::string rank_name;  // "rank 1: " once speak_as_rank() was called
+
 int report(const std::string& program, std::string message, int code) {
   for (char& c : message) {
     if (c == '\n' || c == '\r') c = ' ';
   }
   std::fflush(stdout);
-  std::fprintf(stderr, "%s: %s\n", program.c_str(), message.c_str());
+  std::fprintf(stderr, "%s: %s%s\n", program.c_str(), rank_name.c_str(), message.c_str());
   return code;
 }
 
@@ -65,6 +67,12 @@ int parse_and_run(const std::string& program, CLI::App& app, int argc, char** ar
 }
 
 }  // namespace
+
+void speak_as_rank(int rank, Console* console) {
+  console->quiet = true;
+  console->json = false;
+  rank_name = "rank " + std::to_string(rank) + ": ";
+}
 
 void Console::print_line(const std::string& line) {
   wipe_progress();

@@ -52,6 +52,9 @@ struct Console {
 // Adds --json and --quiet to a command.
 void add_console_options(CLI::App& command, Console* console);
 
+// Of a rank that is not the first: it prints nothing but its error, which then says whose it is.
+void speak_as_rank(int rank, Console* console);
+
 // Thrown by a command that has ended with an exit code and nothing left to say (launcher.h).
 struct CommandDone {
   int code = 0;

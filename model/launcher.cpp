@@ -22,7 +22,7 @@
 namespace sixteen {
 namespace {
 
-constexpr double kEndS = 10;
+constexpr double kEndS = 6;  // over Heartbeat::kGraceS, after which ranks end themselves
 constexpr int kMostGpus = 1024;
 
 int free_port() {
@@ -157,10 +157,7 @@ std::shared_ptr<World> launch_or_join(int gpus, Console* console) {
   }
   if (gpus > 1 && place.launcher.empty()) throw CommandDone{launch(gpus)};
   std::shared_ptr<World> world = join_world();
-  if (world != nullptr && world->rank() > 0) {
-    console->quiet = true;
-    console->json = false;
-  }
+  if (world != nullptr && world->rank() > 0) speak_as_rank(world->rank(), console);
   return world;
 }
 

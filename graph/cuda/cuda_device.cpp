@@ -12,6 +12,7 @@
 #include "graph/cuda/gemm.h"
 #include "graph/cuda/kernels.h"
 #include "graph/cuda/launch.h"
+#include "graph/cuda/nccl_communicator.h"
 #include "graph/cuda/sha256_leaf.h"
 
 namespace sixteen::cuda {
@@ -19,7 +20,7 @@ namespace {
 
 class CudaDevice : public Device {
  public:
-  explicit CudaDevice(std::shared_ptr<Card> card) : card_(std::move(card)) {}
+  CudaDevice(std::shared_ptr<Card> card, std::shared_ptr<Communicator> ranks) : card_(std::move(card)), ranks_(std::move(ranks)) {}
 
   std::string name() const override { return "cuda " + card_->name; }
 
@@ -69,11 +70,11 @@ class CudaDevice : public Device {
     return std::make_unique<CudaExecutor>(card_, graph, plan, std::move(arena));
   }
 
-  Communicator& ranks() override { return alone_; }
+  Communicator& ranks() override { return *ranks_; }
 
  private:
   std::shared_ptr<Card> card_;
-  Alone alone_;
+  std::shared_ptr<Communicator> ranks_;
   Buffer digests_;  // of the largest buffer hashed so far
 };
 
@@ -82,9 +83,9 @@ void refuse(const CardFacts& facts) {
   if (!refusal.empty()) fail(refusal);
 }
 
-// The card that CUDA_VISIBLE_DEVICES puts first. Asks no further than the first thing that is wrong: without a driver every
-// other call would fail for its own reason.
-CardFacts checked_card() {
+// Of the cards that CUDA_VISIBLE_DEVICES leaves: rank i of a host takes the i-th, or the only one, which its launcher chose. Asks no
+// further than the first thing that is wrong: without a driver every other call would fail for its own reason.
+CardFacts checked_card(const World* world) {
   CardFacts facts{.runtime = CUDART_VERSION, .cards = 1, .name = "", .major = kLowestMajor, .minor = 0};
   if (cudaDriverGetVersion(&facts.driver) != cudaSuccess) facts.driver = 0;
   refuse(facts);
@@ -93,9 +94,14 @@ CardFacts checked_card() {
   else if (status == cudaErrorNoDevice) facts.cards = 0;
   else SIXTEEN_CUDA_CHECK(status);
   refuse(facts);
-  SIXTEEN_CUDA_CHECK(cudaSetDevice(0));
+  const int card = world != nullptr && facts.cards > 1 ? world->place().local_rank : 0;
+  if (card >= facts.cards) {
+    fail("--device cuda: rank ", world->rank(), " is number ", card, " of its host, which has ", facts.cards,
+         " cards; start no more ranks a host than it has cards");
+  }
+  SIXTEEN_CUDA_CHECK(cudaSetDevice(card));
   cudaDeviceProp properties{};
-  SIXTEEN_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
+  SIXTEEN_CUDA_CHECK(cudaGetDeviceProperties(&properties, card));
   facts.name = properties.name, facts.major = properties.major, facts.minor = properties.minor;
   refuse(facts);
   return facts;
@@ -132,15 +138,16 @@ Buffer card_allocate(const std::shared_ptr<Card>& card, size_t bytes) {
 }
 
 std::unique_ptr<Device> make_cuda_device(std::shared_ptr<World> world) {
-  if (world != nullptr) fail("--device cuda: this build runs on one card; leave --gpus out");
-  const CardFacts facts = checked_card();
+  const CardFacts facts = checked_card(world.get());
   auto card = std::make_shared<Card>();
   card->name = facts.name;
   for (cudaStream_t* s : {&card->stream, &card->uploads, &card->downloads}) {
     SIXTEEN_CUDA_CHECK(cudaStreamCreateWithFlags(s, cudaStreamNonBlocking));
   }
   card->gemm = std::make_unique<Gemm>(10 * facts.major + facts.minor);
-  return std::make_unique<CudaDevice>(std::move(card));
+  std::shared_ptr<Communicator> ranks = std::make_shared<Alone>();
+  if (world != nullptr) ranks = make_nccl_communicator(card, std::move(world));
+  return std::make_unique<CudaDevice>(std::move(card), std::move(ranks));
 }
 
 }  // namespace sixteen::cuda

@@ -42,7 +42,7 @@ class Ranks : public ::testing::Test {
       if (r == missing) continue;
       children_.back() = fork();
       if (children_.back() == 0) run_rank({.rank = r, .size = ranks, .local_rank = r, .local_size = ranks, .address = "127.0.0.1",
-                                           .port = port, .timeout_s = timeout_s, .launcher = "test"}, body);
+                                           .port = port, .timeout_s = timeout_s, .meet_s = timeout_s, .launcher = "test"}, body);
     }
   }
   void start(int ranks, const std::function<void(Communicator&, World&)>& body, int missing = -1) {
