@@ -1,119 +1,72 @@
-// The training optimiser (optim.h) as one graph over the flat buffers.
-// Bites: alignment gaps are 0 in weights, gradients and state, so ranges may span them: 0 stays 0.
+// The training optimiser (optim.h): one graph for a run of one rank, the shared step of optim_ranks.h for several.
 #include "model/optim.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "formats/check.h"
+#include "model/optim_graph.h"
+#include "model/optim_ranks.h"
 #include "model/step_program.h"
 
 namespace sixteen {
 namespace {
 
-// A range of the flat layout that one op updates: `n` matrices of one shape, or elements [begin, begin + count).
-struct Run {
-  ParamGroup group;
-  int64_t begin = 0, count = 0;
-  int64_t n = 0, rows = 0, cols = 0;
-  bool small = false;  // a matrix that is no weight of a product: the loop-pass embedding
-};
-
-// Neighbouring tensors of one group become one run; matrices only while they have one shape and no gap between them.
-std::vector<Run> group_runs(const ParamTable& table) {
-  std::vector<Run> runs;
-  for (const ParamSpec& spec : table.specs()) {
-    const int64_t count = spec.shape.numel();
-    Run* last = runs.empty() || runs.back().group != spec.group ? nullptr : &runs.back();
-    if (spec.group == ParamGroup::kMatrix) {
-      CHECK(spec.shape.rank() == 2);
-      if (last != nullptr && last->rows == spec.shape[0] && last->cols == spec.shape[1] &&
-          spec.offset == last->begin + last->count) {
-        last->count += count;
-        ++last->n;
-      } else {
-        runs.push_back({spec.group, spec.offset, count, 1, spec.shape[0], spec.shape[1], spec.quant == QuantClass::kSmall});
-      }
-    } else if (last != nullptr) {
-      last->count = spec.offset + count - last->begin;
-    } else {
-      runs.push_back({.group = spec.group, .begin = spec.offset, .count = count});
-    }
-  }
-  return runs;
-}
-
-enum Scalar { kMatrixLr, kTokenLr, kHeadLr, kScalarLr, kMomentum, kBias1, kBias2, kScalars };
-
-// Records the update of every run; see the order in optim.h.
-class StepBuilder {
+// Records everything; see the order in optim.h.
+class WholeStep {
  public:
   // bf16_copy: the weights' copy for bf16 graphs is renewed as well.
-  StepBuilder(const ParamTable& table, const OptimConfig& config, bool bf16_copy) : config_(config), flat_(table.flat_size()) {
-    const auto [coefficient, norm] = b_.clip_scale(b_.sum_squares(grads_), bound_or_none(config.clip_norm));
-    b_.mark_output(norm);
-    coefficient_ = coefficient;
-    norm_ = norm;
+  WholeStep(const ParamTable& table, const OptimConfig& config, bool bf16_copy, bool measure_norm)
+      : graph_(config, table.flat_size()), runs_(optim_runs(table)) {
+    if (measure_norm) measure(ranges_beside_banks(runs_, table.flat_size()));
     for (const ParamGroup group : {ParamGroup::kToken, ParamGroup::kHead, ParamGroup::kMatrix, ParamGroup::kScalar}) {
-      for (const Run& run : group_runs(table)) {
-        if (run.group == group) group == ParamGroup::kMatrix ? muon(run) : adamw(run);
+      for (const OptimRun& run : runs_) {
+        if (run.group == group) group == ParamGroup::kMatrix ? graph_.muon(run) : graph_.adamw(run);
       }
     }
-    if (bf16_copy) b_.cast(b_.state("weights.bf16", {flat_}, DType::kBF16), weights_);
-    if (config.ema_decay > 0) b_.ema(b_.state("ema", {flat_}), weights_, config.ema_decay);
+    graph_.follow_weights(bf16_copy);
   }
 
+  int64_t norm_parts() const { return norm_parts_; }
   ValueId norm() const { return norm_; }
-  Graph finish() { return b_.finish(); }
+  Graph finish() { return graph_.finish(); }
 
  private:
-  ValueId scalar(Scalar which) { return b_.view(scalars_, which, {1}); }
-
-  void muon(const Run& run) {
-    const Shape bank{run.n, run.rows, run.cols};
-    const auto part = [&](ValueId base) { return b_.view(base, run.begin, bank); };
-    const bool by_bank = config_.muon_shape == "bank";
-    const double over = static_cast<double>(by_bank ? run.n : run.rows);
-    const double under = static_cast<double>(by_bank ? run.rows : run.cols);
-    const bool bf16_weight = config_.token_bf16 && run.small;
-    const ValueId direction = b_.muon_direction(part(grads_), part(moment1_), coefficient_, scalar(kMomentum),
-                                                config_.row_norm, config_.momentum_bf16 || bf16_weight);
-    const ValueId update = b_.newton_schulz(direction, config_.ns_steps, config_.muon_bf16);
-    b_.muon_apply(part(weights_), update, scalar(kMatrixLr), config_.matrix_wd, std::sqrt(std::max(1.0, over / under)),
-                  bf16_weight);
+  // In the parts that ranks would share: the same bits as theirs.
+  void measure(const std::vector<FlatRange>& rest) {
+    std::vector<FlatRange> parts;
+    for (const OptimRun& run : runs_) {
+      for (int64_t i = 0; run.bank() && i < run.n; ++i) parts.push_back({run.begin + i * run.matrix(), run.matrix()});
+    }
+    parts.insert(parts.end(), rest.begin(), rest.end());
+    norm_parts_ = static_cast<int64_t>(parts.size());
+    for (int64_t i = 0; i < norm_parts_; ++i) {
+      const FlatRange& part = parts[static_cast<size_t>(i)];
+      graph_.add_square_sum(i, norm_parts_, graph_.builder().view(graph_.flat("grads"), part.begin, {part.count}));
+    }
+    norm_ = graph_.clip(norm_parts_);
   }
 
-  void adamw(const Run& run) {
-    const auto part = [&](ValueId base) { return b_.view(base, run.begin, {run.count}); };
-    const bool token = run.group == ParamGroup::kToken, head = run.group == ParamGroup::kHead;
-    b_.adamw(part(weights_), part(grads_), part(moment1_), part(moment2_), coefficient_,
-             scalar(token ? kTokenLr : head ? kHeadLr : kScalarLr), scalar(kBias1), scalar(kBias2),
-             {.beta1 = config_.beta1,
-              .beta2 = config_.beta2,
-              .eps = config_.eps,
-              .weight_decay = token || head ? config_.token_wd : config_.scalar_wd,
-              .round_bf16 = token && config_.token_bf16});
-  }
-
-  const OptimConfig& config_;
-  const int64_t flat_;
-  Builder b_;
-  ValueId grads_ = b_.input("grads", {flat_}), scalars_ = b_.input("scalars", {kScalars});
-  ValueId weights_ = b_.state("weights", {flat_});
-  ValueId moment1_ = b_.state("moment1", {flat_}), moment2_ = b_.state("moment2", {flat_});
-  ValueId coefficient_ = kNoValue, norm_ = kNoValue;
+  OptimGraph graph_;
+  std::vector<OptimRun> runs_;
+  int64_t norm_parts_ = 0;
+  ValueId norm_ = kNoValue;
 };
 
 }  // namespace
 
 struct Optimizer::Impl {
-  Impl(Session* session, const OptimConfig& config_in) : config(config_in) {
-    Device& device = session->device();
+  Impl(Session* session, const OptimConfig& config_in, bool measure_norm) : config(config_in), device(session->device()) {
     const size_t bytes = session->table().flat_size() * sizeof(float);
     moment1 = device.allocate(bytes);
     moment2 = device.allocate(bytes);
+    scalars = device.allocate(kOptimScalars * sizeof(float));
+    const Buffer coefficient = device.allocate(sizeof(float));
+    const float one = 1;
+    device.upload(coefficient.data(), &one, sizeof one);
     std::vector<std::pair<std::string, Buffer>> bindings = {
-        {"grads", session->grads()}, {"weights", session->weights()}, {"moment1", moment1}, {"moment2", moment2}};
+        {"grads", session->grads()}, {"weights", session->weights()}, {"moment1", moment1},
+        {"moment2", moment2},        {"scalars", scalars},            {"coefficient", coefficient}};
     if (config.ema_decay > 0) {
       ema = device.allocate(bytes);
       std::vector<float> initial(session->table().flat_size());
@@ -123,35 +76,67 @@ struct Optimizer::Impl {
     }
     const Buffer bf16_copy = session->weights_bf16();
     if (bf16_copy.data() != nullptr) bindings.emplace_back("weights.bf16", bf16_copy);
-    StepBuilder builder(session->table(), config, bf16_copy.data() != nullptr);
-    const ValueId norm = builder.norm();
-    program = std::make_unique<StepProgram>(&device, builder.finish(), norm, bindings);
+    if (device.ranks().size() > 1) {
+      ranked = std::make_unique<RankedStep>(session, config, bindings, measure_norm);
+      return;
+    }
+    WholeStep whole(session->table(), config, bf16_copy.data() != nullptr, measure_norm);
+    bindings.emplace_back("sums", device.allocate(std::max<int64_t>(whole.norm_parts(), 1) * sizeof(float)));
+    const ValueId norm = whole.norm();
+    measures = measure_norm;
+    program = std::make_unique<StepProgram>(&device, whole.finish(), norm, bindings);
   }
 
-  OptimConfig config;
-  Buffer moment1, moment2, ema;
-  std::unique_ptr<StepProgram> program;
+  double run(const std::vector<float>& values) {
+    device.upload(scalars.data(), values.data(), values.size() * sizeof(float));
+    if (ranked != nullptr) {
+      ranked->run();
+      return ranked->norm();
+    }
+    program->enqueue();
+    return measures ? program->norm() : 0;
+  }
+
+  const OptimConfig config;
+  Device& device;
+  Buffer moment1, moment2, ema, scalars;
+  bool measures = false;
+  std::unique_ptr<StepProgram> program;  // of one rank
+  std::unique_ptr<RankedStep> ranked;    // or of several
   int64_t steps_done = 0;
 };
 
-Optimizer::Optimizer(Session* session, const OptimConfig& config) : impl_(std::make_unique<Impl>(session, config)) {}
+Optimizer::Optimizer(Session* session, const OptimConfig& config, bool measure_norm)
+    : impl_(std::make_unique<Impl>(session, config, measure_norm)) {}
 Optimizer::~Optimizer() = default;
 
 double Optimizer::step(const Step& step) {
   const OptimConfig& c = impl_->config;
   const double t = static_cast<double>(++impl_->steps_done);
-  std::vector<double> scalars(kScalars);
-  scalars[kMatrixLr] = c.matrix_lr * step.lr_scale;
-  scalars[kTokenLr] = c.token_lr * step.lr_scale;
-  scalars[kHeadLr] = c.head_lr * step.lr_scale;
-  scalars[kScalarLr] = c.scalar_lr * step.lr_scale;
-  scalars[kMomentum] = step.momentum;
-  scalars[kBias1] = 1 - std::pow(c.beta1, t);
-  scalars[kBias2] = 1 - std::pow(c.beta2, t);
-  return impl_->program->run(scalars);
+  std::vector<float> scalars(kOptimScalars);
+  scalars[kMatrixLr] = static_cast<float>(c.matrix_lr * step.lr_scale);
+  scalars[kTokenLr] = static_cast<float>(c.token_lr * step.lr_scale);
+  scalars[kHeadLr] = static_cast<float>(c.head_lr * step.lr_scale);
+  scalars[kScalarLr] = static_cast<float>(c.scalar_lr * step.lr_scale);
+  scalars[kMomentum] = static_cast<float>(step.momentum);
+  scalars[kBias1] = static_cast<float>(1 - std::pow(c.beta1, t));
+  scalars[kBias2] = static_cast<float>(1 - std::pow(c.beta2, t));
+  return impl_->run(scalars);
 }
 
-std::vector<OpTime> Optimizer::profile(const MachineRates& rates) { return impl_->program->profile(rates); }
+std::vector<OpTime> Optimizer::profile(const MachineRates& rates) {
+  return impl_->ranked != nullptr ? impl_->ranked->profile(rates) : impl_->program->profile(rates);
+}
+
+void Optimizer::gather_state() {
+  if (impl_->ranked != nullptr) impl_->ranked->gather_momentum(impl_->moment1);
+}
+
+void Optimizer::set_mute(bool mute) {
+  if (impl_->ranked != nullptr) impl_->ranked->set_mute(mute);
+}
+
+int64_t Optimizer::wire_bytes() const { return impl_->ranked != nullptr ? impl_->ranked->wire_bytes() : 0; }
 
 int64_t Optimizer::steps_done() const { return impl_->steps_done; }
 Buffer Optimizer::moment1() { return impl_->moment1; }

@@ -35,14 +35,17 @@ struct OptimConfig {                   // [train.optim]-like keys; defaults are 
 
 class Optimizer {
  public:
-  Optimizer(Session* session, const OptimConfig& config);
+  // Where the session's device has ranks beside it, each has its part of a step's gradients in its session, and the step sums
+  // them: see optim_ranks.h. measure_norm false: no norm is measured and nothing clipped, by who has clipped before.
+  Optimizer(Session* session, const OptimConfig& config, bool measure_norm = true);
   ~Optimizer();
 
   struct Step {
     double lr_scale = 1;     // multiplies every lr
     double momentum = 0.97;  // of Muon
   };
-  // One update from the session's gradients, which are left as they are. Returns the gradient norm before clipping.
+  // One update from the session's gradients, which are left as they are by one rank. Returns the gradient norm before clipping,
+  // for which it waits; 0, without waiting, when none is measured.
   double step(const Step& step);
 
   // Times of the ops of a step, each of which is taken with the last step's rates: weights and states move on.
@@ -53,7 +56,12 @@ class Optimizer {
   Buffer moment1();
   Buffer moment2();
   Buffer ema();              // empty when ema_decay is 0
+  void gather_state();       // makes moment1 whole on every rank, which has its own matrices' alone between steps
   void set_steps_done(int64_t steps);
+
+  // For reports: leave the exchange with other ranks out of the steps, which spoils the weights; bytes that a rank sends a step.
+  void set_mute(bool mute);
+  int64_t wire_bytes() const;
 
  private:
   struct Impl;

@@ -20,27 +20,35 @@ namespace sixteen {
 
 class StepProgram {
  public:
+  // Takes of the bindings what the graph has; scalars may be one of them. norm: kNoValue where the graph leaves none.
   StepProgram(Device* device, Graph graph, ValueId norm, const std::vector<std::pair<std::string, Buffer>>& bindings)
       : device_(device), norm_(norm), graph_(std::move(graph)) {
     const Plan plan = plan_memory(graph_);
     executor_ = device->compile(graph_, plan, device->allocate(std::max<int64_t>(plan.arena_bytes, 1)));
     for (const auto& [name, buffer] : bindings) {
+      if (!graph_.has(name)) continue;
       const ValueId id = graph_.find(name);
       CHECK(buffer.bytes() >= graph_.value(id).shape.numel() * dtype_bytes(graph_.value(id).dtype));
       executor_->bind(id, buffer.data());
       buffers_.push_back(buffer);
+      if (name == "scalars") scalars_ = buffer;
     }
+    if (!graph_.has("scalars") || scalars_.data() != nullptr) return;
     const ValueId scalars = graph_.find("scalars");
-    count_ = graph_.value(scalars).shape.numel();
-    scalars_ = device->allocate(count_ * sizeof(float));
+    scalars_ = device->allocate(graph_.value(scalars).shape.numel() * sizeof(float));
     executor_->bind(scalars, scalars_.data());
   }
 
   double run(const std::vector<double>& scalars) {
-    CHECK(static_cast<int64_t>(scalars.size()) == count_);
+    CHECK(scalars.size() * sizeof(float) == scalars_.bytes());
     const std::vector<float> values(scalars.begin(), scalars.end());
     device_->upload(scalars_.data(), values.data(), values.size() * sizeof(float));
-    executor_->run();
+    enqueue();
+    return norm();
+  }
+
+  void enqueue() { executor_->run(); }  // with the scalars that are there
+  double norm() {                       // of the last run; waits
     float norm = 0;
     device_->download(&norm, executor_->data(norm_), sizeof norm);
     return norm;
@@ -53,7 +61,6 @@ class StepProgram {
   Device* device_;
   ValueId norm_;
   Graph graph_;
-  int64_t count_ = 0;
   Buffer scalars_;
   std::vector<Buffer> buffers_;  // kept alive
   std::unique_ptr<Executor> executor_;
