@@ -6,6 +6,7 @@
 
 #include "formats/error.h"
 #include "graph/plan.h"
+#include "model/launcher.h"
 #include "model/number_checks.h"
 #include "trainer/commands.h"
 #include "trainer/trainer.h"
@@ -19,6 +20,7 @@ struct RunCommand {
   std::optional<double> budget_seconds, reserve_seconds;
   std::optional<int64_t> steps, seed;
   bool dry_run = false;
+  int gpus = 0;
 };
 
 void load_config(RunCommand* o) {
@@ -74,6 +76,8 @@ void run(RunCommand& o) {
   if (o.run.data.empty()) throw UsageError("--data is required: the folder with *_train_*.bin");
   if (o.run.out.empty()) throw UsageError("--out is required: the checkpoint to write");
   if (!o.run.val.empty() && o.run.tokenizer.empty()) throw UsageError("--val needs --tokenizer to count the bytes");
+  if (o.gpus > 1) StepShare(o.run.train, 0, o.gpus);  // refuses before anything is started
+  o.run.world = launch_or_join(o.gpus, &o.run.console);
   Trainer trainer(o.run);
   const RunResult r = trainer.run();
   o.run.console.say("wrote ", o.run.out);
@@ -115,6 +119,7 @@ void add_run_command(CLI::App& app) {
   c->add_option("--threads", o->run.threads, "CPU threads; 0: all cores")
       ->check(kNonNegative)
       ->capture_default_str();
+  add_gpus_option(*c, &o->gpus);
   c->add_flag("--dry-run", o->dry_run, "print parameters, memory plan and flops a token, train nothing");
   c->callback([o] { run(*o); });
 }

@@ -17,7 +17,7 @@ uint64_t mixture_seed_of_files(const std::vector<std::string>& files) {
 }
 
 std::vector<std::unique_ptr<TrainLoader>> make_train_loaders(const TrainConfig& config, const std::string& folder,
-                                                             int64_t vocab) {
+                                                             int64_t vocab, int64_t first, int64_t count) {
   const DataConfig& data = config.data;
   const std::vector<std::string> files = find_train_shards(folder);
   const int ranks = static_cast<int>(config.virtual_ranks);
@@ -25,7 +25,7 @@ std::vector<std::unique_ptr<TrainLoader>> make_train_loaders(const TrainConfig& 
   uint64_t seed = 0;
   if (data.loader == "mixture" && !parse_data_seed(data.seed, &seed)) seed = mixture_seed_of_files(files);
   std::vector<std::unique_ptr<TrainLoader>> loaders;
-  for (int r = 0; r < ranks; ++r) {
+  for (int r = static_cast<int>(first); r < first + count; ++r) {
     std::unique_ptr<TrainLoader> loader;
     if (data.loader == "mixture") {
       loader = std::make_unique<MixtureLoader>(files, r, ranks, config.seq_len, vocab, rows, seed, data.ramp_batches);

@@ -19,13 +19,16 @@ std::string format(const char* pattern, double value) {
 }  // namespace
 
 TrainLog::TrainLog(const Console& console, const std::string& path, bool append)
-    : console_(console), path_(path), file_(std::fopen(path.c_str(), append ? "a" : "w")) {
-  if (file_ == nullptr) fail(path, ": cannot open the log for writing: ", std::strerror(errno));
+    : console_(console), path_(path), file_(path.empty() ? nullptr : std::fopen(path.c_str(), append ? "a" : "w")) {
+  if (file_ == nullptr && !path.empty()) fail(path, ": cannot open the log for writing: ", std::strerror(errno));
 }
 
-TrainLog::~TrainLog() { std::fclose(file_); }
+TrainLog::~TrainLog() {
+  if (file_ != nullptr) std::fclose(file_);
+}
 
 void TrainLog::line(const std::string& json) {
+  if (file_ == nullptr) return;
   if (std::fprintf(file_, "%s\n", json.c_str()) < 0 || std::fflush(file_) != 0) {
     fail(path_, ": cannot write the log: ", std::strerror(errno));
   }

@@ -22,7 +22,7 @@ struct LogEntry {
 
 class TrainLog {
  public:
-  // path: JSON lines, appended to when a run is resumed. Throws Error when it cannot be opened.
+  // path: JSON lines, appended to when a run is resumed; empty: none. Throws Error when it cannot be opened.
   TrainLog(const Console& console, const std::string& path, bool append);
   ~TrainLog();
   void interval(const LogEntry& entry);

@@ -34,9 +34,7 @@ double Trainer::seconds_left(double seconds_per_step) const {
 double Trainer::timed_step(Interval* interval) {
   const TrainConfig& c = options_.train;
   interval->looping = looping();
-  const auto start = Clock::now();
-  const double loss = step();
-  const double seconds = seconds_since(start);
+  const double loss = step(), seconds = step_seconds_;
   train_seconds_ += seconds;
   ++interval->steps;
   interval->seconds += seconds;
@@ -63,16 +61,25 @@ void Trainer::log_interval(const Interval& i) {
 
 ScoreSum Trainer::validate_now(const char* what, bool loop_on) {
   const auto start = Clock::now();
-  const ScoreSum sum = validation_->run(session_.get(), loop_on, options_.console, [this] { stop_if_asked(); });
+  const ScoreSum sum = validation_->run(session_.get(), loop_on, options_.console, [this] {
+    ranks().alive();
+    interrupted_ = interrupted();
+    if (ranks().size() == 1) stop_if_asked();  // several stop together, behind the validation
+  });
   log_->validation(step_, what, sum.loss(), sum.bpb(), seconds_since(start));
+  const std::vector<char> asked = ranks().gather(static_cast<char>(interrupted_));
+  interrupted_ = std::find(asked.begin(), asked.end(), 1) != asked.end();
+  stop_if_asked();
   return sum;
 }
 
-// Ctrl-C between two steps or within a validation; after the last step run() has saved already.
+// Ctrl-C between two steps or within a validation, on any rank; after the last step run() has saved already.
 void Trainer::stop_if_asked() {
-  if (!interrupted()) return;
+  if (!interrupted_) return;
   if (!finished()) save();
   log_->event(step_, "interrupted");
+  ranks().barrier();  // nobody leaves while rank 0 writes
+  if (!writes()) throw CommandDone{1};  // rank 0 says it
   fail("interrupted after step ", step_, ": ", options_.out, " and ", state_path(),
        " are complete; go on with --resume");
 }
@@ -142,8 +149,8 @@ void Trainer::collect_hessians_at_end() {
   const auto start = Clock::now();
   const ParamStore last = weights_of("raw"), chosen = weights_of(selected());
   session_->set_weights(chosen);
-  save_hessians(options_.hessians, collect_hessians(session_.get(), train_pattern(options_.data), options_.calibration, options_.console),
-                chosen);
+  const auto hessians = collect_hessians(session_.get(), train_pattern(options_.data), options_.calibration, options_.console);
+  if (writes()) save_hessians(options_.hessians, hessians, chosen);
   session_->set_weights(last);
   const TrainConfig& c = options_.train;
   const double seconds = seconds_since(start), over = train_seconds_ + seconds - c.budget_seconds;
@@ -157,8 +164,9 @@ RunResult Trainer::run() {
   RunResult result;
   result.parameters = table_->parameters();
   peak_flops_ = measure_peak_flops(session_->device());
-  options_.console.say(result.parameters, " parameters on ", session_->device().name(), ", matrix rate ",
-                       format_count(peak_flops_), "flop/s");
+  const int ranks_here = ranks().size();
+  options_.console.say(result.parameters, " parameters on ", session_->device().name(), ", matrix rate ", format_count(peak_flops_), "flop/s",
+                       ranks_here > 1 ? ", " + std::to_string(ranks_here) + " ranks" : "");
   loop_until_done(&result);
   result.steps = step_;
   result.train_seconds = train_seconds_;

@@ -7,7 +7,9 @@
 #include <cstring>
 #include <utility>
 
+#include "formats/check.h"
 #include "formats/error.h"
+#include "formats/sha256.h"
 #include "model/checkpoint.h"
 #include "trainer/trainer.h"
 
@@ -57,7 +59,41 @@ struct Trainer::StateTensors {
   std::vector<std::pair<std::string, Buffer>> parts;
 };
 
+// Weights and averages are computed by every rank from the same sums; one that went astray (a card with a fault) would spoil the
+// run silently.
+void Trainer::check_ranks_agree() const {
+  if (ranks().size() == 1) return;
+  const Buffer weights = session_->weights();
+  const std::vector<Sha256> leaves = session_->device().leaf_digests(weights.data(), weights.bytes());
+  const std::vector<Sha256> all = ranks().gather(sha256(std::as_bytes(std::span(leaves))));
+  for (size_t r = 1; r < all.size(); ++r) {
+    if (all[r] == all[0]) continue;
+    fail("step ", step_, ": the weights of rank ", r, " differ from rank 0's; the last checkpoint is untouched; look at that rank's card");
+  }
+}
+
+std::map<std::string, std::string> Trainer::loader_states() const {
+  constexpr size_t kLongest = 4096;
+  const size_t streams = static_cast<size_t>(options_.train.virtual_ranks);
+  std::vector<char> mine(streams * kLongest, 0), all(mine.size() * static_cast<size_t>(ranks().size()));
+  for (size_t i = 0; i < loaders_.size(); ++i) {
+    const std::string state = loaders_[i]->state();
+    CHECK(!state.empty() && state.size() < kLongest);
+    std::memcpy(&mine[(static_cast<size_t>(share_.streams.first) + i) * kLongest], state.data(), state.size());
+  }
+  ranks().all_gather_host(mine.data(), all.data(), mine.size());
+  std::map<std::string, std::string> states;
+  for (size_t at = 0; at < all.size(); at += kLongest) {  // ranks that share a stream say the same
+    if (all[at] != 0) states["rank" + std::to_string(at / kLongest % streams)] = &all[at];
+  }
+  CHECK(states.size() == streams);
+  return states;
+}
+
 void Trainer::save_state() {
+  optimizer_->gather_state();
+  const std::map<std::string, std::string> loaders = loader_states();
+  if (!writes()) return;
   const StateTensors state(*this);
   std::vector<ParamStore> stores;
   std::vector<TensorView> tensors;
@@ -83,11 +119,12 @@ void Trainer::save_state() {
   progress.step = step_;
   progress.elapsed_ms = train_seconds_ * 1000;
   progress.config_hash = config_hash(options_.model, options_.train);
-  for (size_t i = 0; i < loaders_.size(); ++i) progress.loader["rank" + std::to_string(i)] = loaders_[i]->state();
+  progress.loader = loaders;
   write_train_state(state_path(), progress, tensors);
 }
 
 void Trainer::save() {
+  check_ranks_agree();
   for (const std::string& average : {std::string("raw"), selected()}) {
     const ParamStore store = weights_of(average);
     if (!std::all_of(store.flat.begin(), store.flat.end(), [](float x) { return std::isfinite(x); })) {
@@ -100,6 +137,7 @@ void Trainer::save() {
 }
 
 void Trainer::write_checkpoint() const {
+  if (!writes()) return;
   std::map<std::string, std::string> metadata = {{"step", std::to_string(step_)},
                                                  {"producer", std::string("sixteen-train ") + SIXTEEN_VERSION},
                                                  {"weights", selected()}};
@@ -139,8 +177,9 @@ void Trainer::restore_state() {
   }
   session_->refresh_bf16();
   for (size_t i = 0; i < loaders_.size(); ++i) {
-    const auto found = progress.loader.find("rank" + std::to_string(i));
-    if (found == progress.loader.end()) fail(state_path(), ": no loader state of rank ", i, "; it is of another run");
+    const std::string name = "rank" + std::to_string(share_.streams.first + static_cast<int64_t>(i));
+    const auto found = progress.loader.find(name);
+    if (found == progress.loader.end()) fail(state_path(), ": no loader state of ", name, "; it is of another run");
     loaders_[i]->restore(found->second);
   }
   restore_averages(file);

@@ -7,6 +7,7 @@
 
 #include "formats/error.h"
 #include "formats/file.h"
+#include "model/process_clock.h"
 #include "model/schedule.h"
 #include "trainer/device_setup.h"
 #include "trainer/train_data.h"
@@ -34,7 +35,10 @@ void check_writable(const char* flag, const std::string& path) {
 }  // namespace
 
 Trainer::Trainer(const RunOptions& options)
-    : options_(options), table_(std::make_shared<ParamTable>(options.model)), swa_(table_) {
+    : options_(options),
+      share_(options.train, options.world ? options.world->rank() : 0, options.world ? options.world->size() : 1),
+      table_(std::make_shared<ParamTable>(options.model)),
+      swa_(table_) {
   const TrainConfig& c = options_.train;
   if (c.averaging.select == "best_on_val" && options_.val.empty()) {
     fail("[train] averaging.select = \"best_on_val\": needs validation data; give --val and --tokenizer");
@@ -42,35 +46,33 @@ Trainer::Trainer(const RunOptions& options)
   if (c.qat.scope == "projections" && !table_->find("bigram.proj.weight") && !table_->find("ve_shared.proj.weight")) {
     fail("[train] qat.scope = \"projections\": the model has none (no bigram, no value embeddings); take \"matrices\"");
   }
-  check_writable("--out", options_.out);
-  if (!options_.hessians.empty()) check_writable("--hessians", options_.hessians);
+  if (writes()) check_writable("--out", options_.out);
+  if (writes() && !options_.hessians.empty()) check_writable("--hessians", options_.hessians);
   if (options_.resume && !std::filesystem::exists(state_path())) {
     fail(state_path(), ": not found, so there is no run to resume; start it without --resume");
   }
-  loaders_ = make_train_loaders(c, options_.data, options_.model.vocab);
+  loaders_ = make_train_loaders(c, options_.data, options_.model.vocab, share_.streams.first, share_.streams.count);
   if (!options_.val.empty()) {
     validation_ =
         std::make_unique<Validation>(options_.val, options_.tokenizer, options_.model.vocab, c.seq_len, c.val_tokens);
   }
-  const std::shared_ptr<Device> device = make_device(options_.device, options_.threads);
+  const std::shared_ptr<Device> device = make_device(options_.device, options_.threads, options_.world);
   use_measured_products(device.get(), options_.console);
   session_ = std::make_unique<Session>(device, options_.model, table_);
-  OptimConfig optim = c.optim;
-  if (c.clip_scope == "local" && c.virtual_ranks > 1 && optim.clip_norm > 0) {
-    reducer_ = std::make_unique<ClipReducer>(session_.get(), optim.clip_norm, c.virtual_ranks);
-    optim.clip_norm = 0;
-  }
   ParamStore store(table_);
   initialise(options_.model, static_cast<uint64_t>(c.seed), &store);
   session_->set_weights(store);  // before the optimiser, whose average starts from these weights
-  optimizer_ = std::make_unique<Optimizer>(session_.get(), optim);
+  optimizer_ = std::make_unique<Optimizer>(session_.get(), c.optim, !share_.clips_leaves);
+  tree_ = share_.clips_leaves ? std::make_unique<GradientTree>(session_.get(), c.optim.clip_norm, 1.0 / static_cast<double>(share_.leaves))
+                              : std::make_unique<GradientTree>(session_.get());
+  tree_->reserve(share_.leaves);
   reserve_training(session_.get(), c, "lower [train] micro_windows (now " + std::to_string(c.micro_windows) + ")", validation_ != nullptr);
   const size_t micro = static_cast<size_t>(c.micro_windows * c.seq_len);
   ids_.resize(micro);
   targets_.resize(micro);
   row_weight_.resize(micro);
   const std::string log = options_.log.empty() ? options_.out + ".log.jsonl" : options_.log;
-  log_ = std::make_unique<TrainLog>(options_.console, log, options_.resume);
+  log_ = std::make_unique<TrainLog>(options_.console, writes() ? log : "", options_.resume);
   if (options_.resume) restore_state();
 }
 
@@ -100,19 +102,23 @@ bool Trainer::finished() const {
   return c.clock == "wall" && train_seconds_ >= c.budget_seconds - c.reserve_seconds;
 }
 
-// Forward and backward of `windows` windows of one loader, submitted; weighted losses that came in meanwhile go to *loss.
-void Trainer::accumulate(TrainLoader* loader, int64_t windows, double* loss) {
+void Trainer::accumulate(double* loss) {
   const TrainConfig& c = options_.train;
-  for (int64_t done = 0; done < windows; done += c.micro_windows) {
-    loader->next_batch(c.micro_windows, ids_.data(), targets_.data());
-    if (session_->in_flight() == Session::kPasses) *loss += session_->collect_loss();
-    session_->submit_train(ids_, targets_, row_weight_, c.micro_windows, c.seq_len, looping());
+  for (int64_t i = 0; i < share_.streams.count; ++i) {
+    for (int64_t micro = 0; micro < share_.micro_batches; ++micro) {
+      loaders_[static_cast<size_t>(i)]->next_batch(c.micro_windows, ids_.data(), targets_.data());
+      if (!share_.owns(share_.leaf_of(share_.streams.first + i, micro))) continue;
+      ranks().alive();
+      if (session_->in_flight() == Session::kPasses) *loss += session_->collect_loss();
+      session_->submit_train(ids_, targets_, row_weight_, c.micro_windows, c.seq_len, looping());
+      if (share_.ends_leaf(micro)) tree_->add_leaf();
+    }
   }
 }
 
 void Trainer::check_finite(double loss) const {
   if (std::isfinite(loss) && std::isfinite(last_norm_)) return;
-  fail("step ", step_, ": loss ", loss, ", gradient norm ", last_norm_,
+  fail("step ", step_ - 1, ": loss ", loss, ", gradient norm ", last_norm_,
        ": the run diverged and was stopped; the last checkpoint is untouched; lower the learning rates");
 }
 
@@ -139,28 +145,43 @@ void Trainer::take_snapshot_when_due() {
   swa_.add(weights_of(a.swa_source));
 }
 
+// What all ranks must know of a step that each has seen a part of; *loss becomes the whole step's.
+void Trainer::meet(double* loss, double norm, double seconds) {
+  struct Part {
+    double loss, norm, seconds;
+    int64_t leaves, interrupted;
+  };
+  const Part mine{.loss = *loss, .norm = norm, .seconds = seconds, .leaves = share_.mine.count, .interrupted = interrupted() ? 1 : 0};
+  *loss = last_norm_ = 0;
+  interrupted_ = false;
+  const std::vector<Part> parts = ranks().gather(mine);
+  for (const Part& part : parts) {
+    *loss += part.loss;
+    last_norm_ += part.norm * static_cast<double>(part.leaves) / static_cast<double>(share_.leaves);
+    interrupted_ = interrupted_ || part.interrupted != 0;
+  }
+  step_seconds_ = parts.front().seconds;
+}
+
 double Trainer::step() {
   const TrainConfig& c = options_.train;
-  const ScheduleConfig plan = schedule(c);
-  const int64_t ranks = c.virtual_ranks, windows = c.windows_per_step / ranks;
-  const int64_t mean_over = reducer_ ? windows : c.windows_per_step;  // the reducer averages over ranks itself
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t mean_over = share_.clips_leaves ? c.windows_per_step / share_.leaves : c.windows_per_step;
   std::fill(row_weight_.begin(), row_weight_.end(), 1.0f / static_cast<float>(mean_over * c.seq_len));
   start_fake_quant_when_due();
-  session_->zero_grads();
+  ranks().set_working(true);
+  tree_->begin(share_.leaves);
   double loss = 0;
-  for (const auto& loader : loaders_) {
-    accumulate(loader.get(), windows, &loss);
-    if (reducer_) reducer_->add_rank();
-  }
-  if (reducer_) reducer_->finish();
+  accumulate(&loss);
   last_lr_scale_ = scheduled_lr();
-  const double norm = optimizer_->step({.lr_scale = last_lr_scale_, .momentum = muon_momentum(plan, step_)});
+  const double norm = optimizer_->step({.lr_scale = last_lr_scale_, .momentum = muon_momentum(schedule(c), step_)});
   while (session_->in_flight() > 0) loss += session_->collect_loss();
-  if (reducer_) loss /= static_cast<double>(ranks);
-  last_norm_ = reducer_ ? reducer_->mean_norm() : norm;  // before clipping; NaN in either way
-  check_finite(loss);
+  if (share_.clips_leaves) loss /= static_cast<double>(share_.leaves);  // the tree averages over leaves itself
   ++step_;
   take_snapshot_when_due();
+  meet(&loss, share_.clips_leaves ? tree_->mean_norm() : norm, seconds_since(start));  // norms before clipping; NaN in either way
+  ranks().set_working(false);
+  check_finite(loss);
   return loss;
 }
 

@@ -3,6 +3,9 @@
 // Files: `out` is the checkpoint (the weights that [train.averaging] selects) and `out`.state what a resume needs; each is replaced
 // atomically, so whatever stops the run leaves both whole, and a resume needs the state alone. The order of a step is
 // spec_1584_1555 5.1.
+// With ranks beside it (RunOptions::world) every rank has a Trainer and makes the same calls. Its part of a step is StepShare's, the
+// gradients meet in the optimiser, and once a step the ranks tell each other loss, norm, rank 0's clock and Ctrl-C, so that all
+// take the same decisions. The state does not depend on the number of ranks.
 // Bites: under clock = "steps" a resumed run continues bit for bit; under "wall" from the stored elapsed time.
 #pragma once
 
@@ -13,12 +16,14 @@
 #include <vector>
 
 #include "formats/train_state.h"
+#include "graph/world.h"
 #include "model/calibration.h"
 #include "model/console.h"
+#include "model/gradient_tree.h"
 #include "model/optim.h"
 #include "model/train_loader.h"
-#include "trainer/clip_reducer.h"
 #include "trainer/snapshot_mean.h"
+#include "trainer/step_share.h"
 #include "trainer/train_config.h"
 #include "trainer/train_log.h"
 #include "trainer/validation.h"
@@ -37,6 +42,7 @@ struct RunOptions {
   int threads = 0;
   bool resume = false;
   Console console;
+  std::shared_ptr<World> world;  // the other ranks of the run; null: none. Rank 0 alone writes files
 };
 
 struct RunResult {
@@ -69,7 +75,12 @@ class Trainer {
   void set_fake_quant();
   void take_snapshot_when_due();
   bool finished() const;
-  void accumulate(TrainLoader* loader, int64_t windows, double* loss);
+  void accumulate(double* loss);  // forward and backward of this rank's leaves, submitted; losses that came in meanwhile
+  void meet(double* loss, double norm, double seconds);
+  void check_ranks_agree() const;
+  std::map<std::string, std::string> loader_states() const;  // of all ranks, by "rank" and the virtual one's number
+  Communicator& ranks() const { return session_->device().ranks(); }
+  bool writes() const { return share_.mine.first == 0; }  // rank 0
   void check_finite(double loss) const;
   struct Interval;  // see train_loop.cpp
   void loop_until_done(RunResult* result);
@@ -92,12 +103,13 @@ class Trainer {
   struct StateTensors;  // flat copies and their views by tensor, see train_resume.cpp
 
   RunOptions options_;
+  const StepShare share_;
   std::shared_ptr<const ParamTable> table_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<ClipReducer> reducer_;                // with clip_scope = "local"
+  std::unique_ptr<GradientTree> tree_;
   std::unique_ptr<Validation> validation_;              // with validation data
-  std::vector<std::unique_ptr<TrainLoader>> loaders_;   // one a virtual rank
+  std::vector<std::unique_ptr<TrainLoader>> loaders_;   // of share_.streams
   std::unique_ptr<TrainLog> log_;
   std::vector<int32_t> ids_, targets_;  // [micro_windows * seq_len], reused
   std::vector<float> row_weight_;
@@ -105,7 +117,8 @@ class Trainer {
   SnapshotMean swa_;
   bool fake_quant_ = false;
   std::string best_on_val_;  // once the validation data chose
-  double train_seconds_ = 0, last_norm_ = 0, last_lr_scale_ = 1, peak_flops_ = 0;
+  bool interrupted_ = false;  // some rank was, as all know
+  double train_seconds_ = 0, step_seconds_ = 0, last_norm_ = 0, last_lr_scale_ = 1, peak_flops_ = 0;
 };
 
 }  // namespace sixteen

@@ -1,0 +1,29 @@
+// Who computes what of a step: its leaves (gradient_tree.h), the virtual ranks that they come from, and the process ranks that
+// share them.
+//
+// A leaf is what is clipped on its own: with clip_scope = "local" and several virtual ranks one of these, else a micro-batch. A rank draws
+// from the data streams of its leaves alone; when a stream is shared, each of its ranks draws all of it and leaves out what is
+// the others'. So the data of a step do not depend on the number of ranks.
+#pragma once
+
+#include "model/gradient_tree.h"
+#include "trainer/train_config.h"
+
+namespace sixteen {
+
+struct StepShare {
+  // Throws Error when `ranks` processes cannot share a step evenly.
+  StepShare(const TrainConfig& config, int rank, int ranks);
+
+  bool owns(int64_t leaf) const { return leaf >= mine.first && leaf < mine.first + mine.count; }
+  int64_t leaf_of(int64_t stream, int64_t micro_batch) const { return (stream * micro_batches + micro_batch) / passes_a_leaf; }
+  bool ends_leaf(int64_t micro_batch) const { return (micro_batch + 1) % passes_a_leaf == 0; }
+
+  bool clips_leaves = false;
+  int64_t micro_batches = 1;  // of a stream in a step
+  int64_t passes_a_leaf = 1;  // micro-batches
+  int64_t leaves = 1;         // of all ranks
+  GradientTree::Share mine, streams;
+};
+
+}  // namespace sixteen
