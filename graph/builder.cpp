@@ -89,12 +89,12 @@ ValueId Builder::tail_rows(ValueId x, int64_t seq, int64_t tail) {
   return y;
 }
 
-ValueId Builder::matmul(ValueId a, ValueId b, bool ta, bool tb) {
+ValueId Builder::matmul(ValueId a, ValueId b, bool ta, bool tb, bool bf16_result) {
   const Shape& sa = shape(a);
   const Shape& sb = shape(b);
   CHECK(sa.rank() == 2 && sb.rank() == 2);
   CHECK((ta ? sa[0] : sa[1]) == (tb ? sb[1] : sb[0]) && dtype(a) == dtype(b));
-  const ValueId y = temp({ta ? sa[1] : sa[0], tb ? sb[0] : sb[1]});
+  const ValueId y = temp({ta ? sa[1] : sa[0], tb ? sb[0] : sb[1]}, bf16_result ? graph_.dtype_ : bound_dtype());
   add_node(Op::kMatmul, {.ta = ta, .tb = tb}, {a, b}, {y});
   return y;
 }
@@ -263,7 +263,7 @@ ValueId Builder::head_gate(ValueId y, ValueId z, ValueId bias, int64_t heads) {
 }
 
 ValueId Builder::softcap(ValueId z, double cap) {
-  const ValueId y = temp(shape(z));
+  const ValueId y = temp(shape(z), dtype(z));
   add_node(Op::kSoftcap, {.alpha = cap}, {z}, {y});
   return y;
 }

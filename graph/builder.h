@@ -52,7 +52,7 @@ class Builder {
   ValueId bigram_hash(ValueId ids, int64_t buckets, int64_t multiplier, int64_t seq, bool own_previous);
   ValueId pair_hash(ValueId ids, int64_t buckets, int64_t seq);  // kBigramHash with xor_pairs
   ValueId tail_rows(ValueId x, int64_t seq, int64_t tail);
-  ValueId matmul(ValueId a, ValueId b, bool ta, bool tb);
+  ValueId matmul(ValueId a, ValueId b, bool ta, bool tb, bool bf16_result = true);  // false: fp32 in a kBF16 graph too
   ValueId linear(ValueId x, ValueId w) { return matmul(x, w, false, true); }  // x [R, in], w [out, in] -> [R, out]
   ValueId linear_add(ValueId x, ValueId a, ValueId w);                        // x [R, out] + a [R, in] w^T
   // LeakyReLU^2 of linear(x, w). keep_input: a gradient will be asked for.

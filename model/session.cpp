@@ -269,13 +269,7 @@ void Session::score(std::span<const int32_t> ids, std::span<const int32_t> targe
 }
 
 void Session::download_logits(const Program& p, std::span<float> out) {
-  if (activations_ == DType::kF32) {
-    device_->download(out.data(), p.executor->data(p.model.logits), out.size_bytes());
-    return;
-  }
-  std::vector<uint16_t> narrow(out.size());
-  device_->download(narrow.data(), p.executor->data(p.model.logits), narrow.size() * sizeof(uint16_t));
-  for (size_t i = 0; i < out.size(); ++i) out[i] = bf16_to_float(narrow[i]);
+  device_->download(out.data(), p.executor->data(p.model.logits), out.size_bytes());
 }
 
 void Session::logits(std::span<const int32_t> ids, int64_t windows, int64_t seq, int64_t tail, std::span<float> out) {

@@ -89,7 +89,8 @@ ModelGraph Transformer::build() {
       b_.mark_output(model.nll);
       break;
     case Mode::kLogits:
-      model.logits = b_.softcap(b_.linear(hidden, table), config_.softcap);
+      // fp32 in a bf16 graph too, as scores keep them: a distribution is looked at, or coded, with what it is scored by.
+      model.logits = b_.softcap(b_.matmul(hidden, table, false, true, false), config_.softcap);
       b_.mark_output(model.logits);
       break;
     case Mode::kCalib:
