@@ -9,7 +9,10 @@
 
 #include "evaluator/commands.h"
 #include "evaluator/method_flags.h"
+// uncounted: begin
+#include "evaluator/ledger.h"
 #include "evaluator/report.h"
+// uncounted: end
 #include "evaluator/scoring.h"
 #include "formats/error.h"
 #include "formats/file.h"
@@ -35,6 +38,7 @@ void write_outputs(const ScoreCommand& o, const Model& model, const ScoreMethod&
   if (!o.nll_out.empty()) {
     write_file(o.nll_out, std::string_view(reinterpret_cast<const char*>(r.nll.data()), r.nll.size() * sizeof(float)));
   }
+  // uncounted: begin
   if (o.report.empty()) return;
   ScoreReport report{o.model + ": " + bpb + " bits per byte", {{"method", method_text(method)}}};
   for (const std::string& note : score_notes(method, r)) report.facts.emplace_back("note", note);
@@ -43,6 +47,7 @@ void write_outputs(const ScoreCommand& o, const Model& model, const ScoreMethod&
   report.facts.emplace_back("model", std::to_string(model.file_bytes) + " bytes, SHA-256 " + to_hex(model.digest));
   report.facts.emplace_back("seconds", format_duration(r.seconds) + " on " + device);
   write_report(o.report, report, tokens, r.windows, r.nll, tables);
+  // uncounted: end
 }
 
 void run(ScoreCommand& o) {
@@ -57,7 +62,9 @@ void run(ScoreCommand& o) {
          "; give the tokenizer that the model was trained with");
   }
   const ByteTables tables = tokenizer.byte_tables(model.config.vocab);
+  // uncounted: begin
   const auto started = LedgerRecorder::Clock::now();  // of the evaluation: validation tokens are read from here on
+  // uncounted: end
   const std::vector<uint16_t> tokens = read_shards(o.data, model.config.vocab);
   const int64_t window = method.config.window;
   if (static_cast<int64_t>(tokens.size()) < window + 1) {
@@ -68,12 +75,16 @@ void run(ScoreCommand& o) {
   for (const std::string& path : {o.nll_out, o.report}) {
     if (!path.empty()) OutputFile probe(path);  // an unwritable place is better known before the scoring
   }
+  LedgerRecorder* recorder = nullptr;
+  // uncounted: begin
   std::optional<LedgerRecorder> ledger;
   if (!o.ledger.empty()) {
     ledger.emplace(o.ledger, o.resume_ledger, o.snapshots, scored_files(o.model, o.data, o.tokenizer, tokenizer.bos_id()), started);
+    recorder = &*ledger;
   }
+  // uncounted: end
   const bool keep_nll = !o.nll_out.empty() || !o.report.empty();
-  const ScoreOutcome r = run_scoring(method, &session, tokens, tables, tokenizer.bos_id(), keep_nll, o.console, ledger ? &*ledger : nullptr);
+  const ScoreOutcome r = run_scoring(method, &session, tokens, tables, tokenizer.bos_id(), keep_nll, o.console, recorder);
   if (!std::isfinite(r.sum.nll)) fail(o.model, ": the loss is ", r.sum.nll, ": the weights overflow; was the training run sound?");
 
   char bpb[32];
@@ -102,12 +113,14 @@ void add_score_command(CLI::App& app) {
   c->add_option("--nll-out", o->nll_out,
                 "write the nats of every scored target, float32, window by window: target 1, 2, ... under --edge exact; under "
                 "tail_repeated repeated targets appear again, under full_only targets stride + 1 .. window are missing");
+  // uncounted: begin
   c->add_option("--report", o->report, "write a picture of the score (HTML), curves in the order of --nll-out");
   c->add_option("--ledger", o->ledger, "new folder for a chained record of the run, which sixteen-eval verify judges");
   c->add_flag("--resume-ledger", o->resume_ledger, "go on with the run in --ledger that was cut off, to the same bits");
   c->add_option("--ledger-states", o->snapshots, "with --ttt: how often the ledger keeps the complete state, to start midway from")
       ->check(kNonNegative)
       ->capture_default_str();
+  // uncounted: end
   c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
   c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(kNonNegative)->capture_default_str();
   c->callback([o] { run(*o); });

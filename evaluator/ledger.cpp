@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -72,15 +73,31 @@ struct LedgerRecorder::Impl {
   size_t nlls = 0;                 // losses so far
   ExactSum exact{};
   Json digests{};                  // of the state that scores now
-  size_t state_record = 0, seals = 0;
+  size_t state_record = 0, seals = 0, old_seals = 0;
   double seconds_before = 0;       // of the runs before this one
   std::map<std::string, double> seconds{{"load", 0}, {"score", 0}, {"update", 0}, {"ledger", 0}};
+
+  std::string left() const {
+    if (old.records.empty() && appended == 0) return folder + " holds no record yet: remove it";
+    return folder + " holds the scores of " + std::to_string(std::max(seals, old_seals)) + " of " + std::to_string(run->chunks().size()) +
+           " chunks; the same command with --resume-ledger goes on from there";
+  }
+
+  // What fails here leaves a good beginning behind.
+  template <class Write>
+  void writing(Write write) {
+    try {
+      write();
+    } catch (const Error& e) {
+      fail(e.what(), "; ", left());
+    }
+  }
 
   // Appends the record, or meets it again among the old ones. Returns its index in the file.
   size_t emit(const Json& body) {
     while (next < old.records.size() && old.records[next].kind == "clock") ++next;
     if (next == old.records.size()) {
-      ledger->append(body);
+      writing([&] { ledger->append(body); });
       return old.records.size() + appended++;
     }
     const LedgerRecord& expected = old.records[next];
@@ -100,7 +117,7 @@ struct LedgerRecorder::Impl {
   void clock(const char* phase) {
     Json body{{"kind", "clock"}, {"phase", phase}, {"utc", utc_now()}, {"seconds", seconds}};
     body["seconds"]["total"] = seconds_before + std::chrono::duration<double>(Clock::now() - started).count();
-    ledger->append(body);
+    writing([&] { ledger->append(body); });
     ++appended;
   }
 
@@ -128,7 +145,7 @@ struct LedgerRecorder::Impl {
     if (chunk > 0 && snapshots > 0 && chunk % every == 0) {
       const std::string name = "state-" + std::to_string(chunk) + ".safetensors", path = folder + "/" + name;
       body["snapshot"] = name;
-      if (access(path.c_str(), F_OK) != 0 || next >= old.records.size()) write_state(run, path);
+      if (access(path.c_str(), F_OK) != 0 || next >= old.records.size()) writing([&] { write_state(run, path); });
     }
     state_record = emit(body);
   }
@@ -182,6 +199,7 @@ struct LedgerRecorder::Impl {
     size_t vouched = 0;
     for (const LedgerRecord& record : old.records) {
       if (record.kind == "score") vouched += record.body.at("count").get<size_t>();
+      if (record.kind == "seal") ++old_seals;
       if (record.kind != "clock") continue;
       seconds_before = record.body.at("seconds").at("total");
       for (auto& [phase, time] : seconds) time = record.body.at("seconds").at(phase);
@@ -206,8 +224,10 @@ struct LedgerRecorder::Impl {
     }
     exact.add(nll);
     if (nlls + nll.size() > old_nll.size()) {
-      nll_file->append(nll.data(), nll.size_bytes());
-      nll_file->sync();
+      writing([&] {
+        nll_file->append(nll.data(), nll.size_bytes());
+        nll_file->sync();
+      });
     } else if (std::memcmp(nll.data(), old_nll.data() + nlls, nll.size_bytes()) != 0) {
       fail(nll_path(folder), ": offset ", nlls * sizeof(float), ": the run does not come out the same again");
     }
@@ -220,6 +240,8 @@ LedgerRecorder::LedgerRecorder(const std::string& folder, bool resume, int64_t s
   if (!resume) make_folder(folder);
 }
 LedgerRecorder::~LedgerRecorder() = default;
+
+std::string LedgerRecorder::left() const { return impl_->left(); }
 
 int64_t LedgerRecorder::begin(ScoreRun* run, ScoreSum* sum, std::vector<float>* nll) {
   Impl& i = *impl_;
@@ -237,7 +259,7 @@ int64_t LedgerRecorder::begin(ScoreRun* run, ScoreSum* sum, std::vector<float>* 
     if (!i.resume) i.clock("open");
     i.state(0);
   }
-  i.ledger->sync();
+  i.writing([&] { i.ledger->sync(); });
   i.spend("ledger");
   return chunk;
 }
@@ -258,8 +280,9 @@ void LedgerRecorder::scored(int64_t chunk, std::span<const float> nll, const Sco
                    {"weights", i.digests["weights"]}};
   const size_t record = i.emit(score);
   const int64_t through = scored.windows.back().first_target() + scored.windows.back().scored - 1;
-  i.emit({{"kind", "seal"}, {"chunk", chunk}, {"seal", i.seals++}, {"scores", Json::array({record})}, {"through", through},
+  i.emit({{"kind", "seal"}, {"chunk", chunk}, {"seal", i.seals}, {"scores", Json::array({record})}, {"through", through},
           {"sha256", text_digest(record_text(score))}});
+  ++i.seals;
   i.spend("ledger");
 }
 
@@ -288,14 +311,14 @@ void LedgerRecorder::trained(int64_t chunk, std::span<const TttStep> steps) {
   i.spend("ledger");
   if (i.next < i.old.records.size()) return;
   i.clock("chunk");
-  i.ledger->sync();
+  i.writing([&] { i.ledger->sync(); });
 }
 
 void LedgerRecorder::finish(const ScoreSum& sum) {
   Impl& i = *impl_;
   i.clock("end");
   i.emit({{"kind", "final"}, {"targets", sum.targets}, {"bytes", sum.bytes}, {"nats", sum.nll}, {"nats_exact", i.exact.value()}, {"bpb", sum.bpb()}});
-  i.ledger->sync();
+  i.writing([&] { i.ledger->sync(); });
 }
 
 }  // namespace sixteen

@@ -50,6 +50,9 @@ class LedgerRecorder {
   void trained(int64_t chunk, std::span<const TttStep> steps);  // also where the chunk trains on nothing
   void finish(const ScoreSum& sum);
 
+  // What the folder holds when the run ends here, and how to go on. Errors of writing to the folder say it.
+  std::string left() const;
+
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;

@@ -72,7 +72,7 @@ ScoreSum ScoreRun::score(std::span<const Window> windows, std::vector<float>* nl
   if (tap_in_) options.hints = &*tap_in_;
   return score_windows(session_, tokens_, windows, &tables_, options, nll, [&](int64_t done) {
     if (progress) progress(done);
-    stop_if_interrupted();
+    stop_if_interrupted(stop_advice_);
   });
 }
 
@@ -87,7 +87,7 @@ std::vector<TttStep> ScoreRun::train(int64_t chunk) {
       const size_t count = std::min(starts.size() - done, static_cast<size_t>(t.batch_seqs));
       steps.push_back(train_step(starts.subspan(done, count), lr));
       steps.back().chunk = chunk;
-      stop_if_interrupted();
+      stop_if_interrupted(stop_advice_);
     }
   }
   return steps;

@@ -63,6 +63,8 @@ class ScoreRun {
   const std::vector<std::pair<std::string, Buffer>>& state() const { return state_; }
   void state_changed() { session_->refresh_bf16(); }
   void forget_reads();  // the stream has changed: Tap-In begins anew
+  // What an error says that Ctrl-C or SIGTERM causes from here on; unless told otherwise that nothing was written.
+  void set_stop_advice(std::string advice) { stop_advice_ = std::move(advice); }
 
   Session& session() { return *session_; }
   std::span<const uint16_t> tokens() const { return tokens_; }
@@ -81,6 +83,7 @@ class ScoreRun {
   std::optional<TapIn> tap_in_;
   std::unique_ptr<Sgd> sgd_;  // null without training
   std::vector<std::pair<std::string, Buffer>> state_;
+  std::string stop_advice_ = "nothing was written";
 };
 
 }  // namespace sixteen

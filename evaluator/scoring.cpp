@@ -5,6 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+// uncounted: begin
+#include "evaluator/ledger.h"
+// uncounted: end
+
 namespace sixteen {
 namespace {
 
@@ -45,22 +49,37 @@ ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<
   uint64_t windows = 0;
   std::string note;
   std::vector<float> nll;
-  int64_t chunk = ledger == nullptr ? 0 : ledger->begin(&run, &outcome.sum, keep_nll ? &outcome.nll : nullptr);
+  int64_t chunk = 0;
+  // uncounted: begin
+  if (ledger != nullptr) chunk = ledger->begin(&run, &outcome.sum, keep_nll ? &outcome.nll : nullptr);
+  // uncounted: end
   for (int64_t before = 0; before < chunk; ++before) windows += run.chunks()[before].windows.size();
   for (; chunk < static_cast<int64_t>(run.chunks().size()); ++chunk) {
+    // uncounted: begin
+    if (ledger != nullptr) run.set_stop_advice(ledger->left());
+    // uncounted: end
     const auto show = [&](int64_t done) { progress.update(windows + static_cast<uint64_t>(done), note); };
     nll.clear();
     const ScoreSum sum = run.score(chunk, &nll, show);
     outcome.sum.add(sum);
     if (keep_nll) outcome.nll.insert(outcome.nll.end(), nll.begin(), nll.end());
-    if (ledger != nullptr) ledger->scored(chunk, nll, sum);
+    // uncounted: begin
+    if (ledger != nullptr) {
+      ledger->scored(chunk, nll, sum);
+      run.set_stop_advice(ledger->left());
+    }
+    // uncounted: end
     windows += run.chunks()[chunk].windows.size();
     note = "bpb " + std::to_string(outcome.sum.bpb()).substr(0, 6);
     const std::vector<TttStep> steps = run.train(chunk);
     outcome.ttt_steps += static_cast<int64_t>(steps.size());
+    // uncounted: begin
     if (ledger != nullptr) ledger->trained(chunk, steps);
+    // uncounted: end
   }
+  // uncounted: begin
   if (ledger != nullptr) ledger->finish(outcome.sum);
+  // uncounted: end
   progress.finish();
   outcome.seconds = progress.seconds();
   if (run.tap_in() != nullptr) outcome.tap_in = run.tap_in()->counts();

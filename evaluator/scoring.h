@@ -8,12 +8,13 @@
 #include <utility>
 #include <vector>
 
-#include "evaluator/ledger.h"
 #include "evaluator/score_run.h"
 #include "formats/tokenizer.h"
 #include "model/console.h"
 
 namespace sixteen {
+
+class LedgerRecorder;
 
 struct ScoreOutcome {
   ScoreSum sum;

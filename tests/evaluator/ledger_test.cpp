@@ -1,8 +1,10 @@
 // The ledger of a run: it moves no bit of the score, a run cut off anywhere goes on to the same records, and the second reader,
 // written in Python from FORMATS.md, agrees.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <random>
 
@@ -127,6 +129,29 @@ TEST_F(LedgerRuns, RefusesAnotherRunAndNewFoldersThatExist) {
     losses->back() += 1;
   });
   testing::expect_error("does not come out the same again", [&] { files_->score(files_->method(Scoring::kTraining), "lie", true); });
+}
+
+// A disk that is full after so many bytes of a file, wherever that is: the error says what is there and how to go on, and it does.
+TEST_F(LedgerRuns, GoOnAfterAFullDisk) {
+  const ScoreMethod method = files_->method(Scoring::kTraining);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  std::vector<std::string> messages;
+  for (const rlim_t bytes : {900u, 5000u, 9000u}) {  // in the first record; later ones and state files
+    const std::string folder = "full" + std::to_string(bytes);
+    const rlimit small{bytes, before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+    messages.push_back(testing::error_of([&] { files_->score(method, folder); }));
+    setrlimit(RLIMIT_FSIZE, &before);
+    if (bytes == 900) continue;
+    EXPECT_EQ(files_->score(method, folder, true).nll, outcome_->nll) << bytes;
+    EXPECT_EQ(records(folder), records("whole")) << bytes;
+  }
+  std::signal(SIGXFSZ, handler);
+  for (const std::string& message : messages) EXPECT_NE(message.find("cannot write"), std::string::npos) << message;
+  EXPECT_NE(messages[0].find("full900 holds no record yet: remove it"), std::string::npos) << messages[0];
+  for (size_t i = 1; i < messages.size(); ++i) EXPECT_NE(messages[i].find("of 5 chunks; the same command with --resume-ledger goes on"), std::string::npos) << messages[i];
 }
 
 TEST_F(LedgerRuns, MethodsSurviveJson) {

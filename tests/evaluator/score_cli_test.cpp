@@ -1,6 +1,7 @@
 // sixteen-eval score as a person calls it: edge rules, hash embedding and Tap-In, in the words, the JSON and the files it leaves.
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -155,6 +156,34 @@ TEST_F(ScoreCli, RefusesWhatMakesNoSense) {
   EXPECT_EQ(score({"--config", path("tap.toml")}).code, 0);  // plain windows: off
   EXPECT_EQ(score({"--config", path("tap.toml"), "--tap-in", "none"}).code, 0);
   EXPECT_EQ(score({"--config", path("tap.toml"), "--sliding"}).code, 0);
+}
+
+// Ctrl-C and SIGTERM in the middle: the words say what the ledger holds, and the same command with --resume-ledger ends as if nothing had been.
+TEST_F(ScoreCli, AStoppedLedgerSaysHowToGoOn) {
+  const std::vector<std::string> args = {"score", path("m.safetensors"), "--tokenizer", path("t.model"), "--data", path("tokens_val_*.bin"), "--config",
+                                         path("eval.toml"), "--ttt", "--ttt-epochs", "60", "--threads", "1", "--json", "--quiet"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), args.begin(), args.end());
+    return more;
+  };
+  const Json whole = Json::parse(testing::run_program("sixteen-eval", args).out);
+  for (const int number : {SIGINT, SIGTERM}) {
+    const std::string folder = path("stopped" + std::to_string(number)), ledger = folder + "/ledger.txt";
+    testing::Program program("sixteen-eval", with({"--ledger", folder}));
+    for (int i = 0; i < 60000; ++i) {  // until the first chunk is sealed; it is then trained on, 60 times
+      usleep(1000);
+      if (access(ledger.c_str(), R_OK) == 0 && read_text_file(ledger).find("\"kind\":\"seal\"") != std::string::npos) break;
+    }
+    program.signal(number);
+    const Outcome stopped = program.wait();
+    EXPECT_EQ(stopped.code, 1);
+    EXPECT_NE(stopped.err.find("interrupted; " + folder + " holds the scores of "), std::string::npos) << stopped.err;
+    EXPECT_NE(stopped.err.find("--resume-ledger"), std::string::npos) << stopped.err;
+    EXPECT_EQ(stopped.err.find("nothing was written"), std::string::npos) << stopped.err;
+    const Outcome resumed = testing::run_program("sixteen-eval", with({"--ledger", folder, "--resume-ledger"}));
+    ASSERT_EQ(resumed.code, 0) << resumed.err;
+    EXPECT_EQ(Json::parse(resumed.out).at("bpb"), whole.at("bpb"));
+  }
 }
 
 }  // namespace
