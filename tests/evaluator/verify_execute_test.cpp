@@ -7,6 +7,7 @@
 #include <map>
 
 #include "evaluator/exact_sum.h"
+#include "evaluator/verify_distribution.h"
 #include "evaluator/verify_perturb.h"
 #include "tests/support/ledger_case.h"
 
@@ -130,6 +131,116 @@ TEST(ProbeFuture, SchemesThatReadAheadMove) {
     EXPECT_NE(result.moved, "") << name;
     EXPECT_GE(result.first_target, 20) << name;
   }
+}
+
+// A stand-in for a model at one position, and what a scheme makes of it: distribution before the target, or with a look at it, and losses.
+constexpr size_t kIds = 50;
+constexpr int64_t kTarget = 40;
+constexpr size_t kRow = 20;  // targets 20 .. 40 have losses
+
+std::vector<double> honest_log_p(std::span<const uint16_t> tokens, int64_t target) {
+  std::vector<double> log_p(kIds);
+  double sum = 0;
+  for (size_t v = 0; v < kIds; ++v) {
+    log_p[v] = 3 * testing::noise(tokens[static_cast<size_t>(target) - 1] * 31u + static_cast<uint32_t>(v));
+    sum += std::exp(log_p[v]);
+  }
+  for (double& l : log_p) l -= std::log(sum);
+  return log_p;
+}
+
+struct DistributionScheme {
+  std::function<std::vector<double>(std::span<const uint16_t>, int64_t)> log_p = honest_log_p;  // what the score is made from
+  std::function<std::vector<double>(std::span<const uint16_t>, int64_t)> shown = {};            // what is shown instead, if anything
+  double recorded = 0;                                                                          // added to the ledger's loss
+};
+
+Verdict look_at(const DistributionScheme& scheme) {
+  std::vector<uint16_t> tokens = testing::tiny_tokens(60, kIds);
+  NumpyRandom random(3);
+  const DistributionProbe probe{.target = kTarget, .row = kRow, .tolerance = 2e-4,  // verify's for fp32 losses
+                                .losses =
+                                    [&](std::span<const uint16_t> changed) {
+                                      std::vector<float> losses;
+                                      for (int64_t t = kTarget - static_cast<int64_t>(kRow); t <= kTarget; ++t) {
+                                        losses.push_back(static_cast<float>(-scheme.log_p(changed, t)[changed[static_cast<size_t>(t)]]));
+                                      }
+                                      return losses;
+                                    },
+                                .log_p =
+                                    [&](std::span<const uint16_t> changed) {
+                                      return (scheme.shown ? scheme.shown : scheme.log_p)(changed, kTarget);
+                                    }};
+  Verdict verdict("a scheme");
+  DistributionFindings findings;
+  const float expected = probe.losses(tokens)[kRow] + static_cast<float>(scheme.recorded);
+  if (probe_distribution(probe, tokens, expected, &random, &findings, &verdict)) verdict.pass(Condition::kC2, "distributions", "");
+  return verdict;
+}
+
+void expect_c2(const char* name, const Verdict& verdict, const char* says, int64_t target) {
+  EXPECT_EQ(verdict.headline().substr(0, 13), "NOT LEGAL: C2") << name << verdict.text();
+  ASSERT_EQ(verdict.evidence().size(), 1u) << name;
+  EXPECT_NE(verdict.evidence()[0].detail.find(says), std::string::npos) << name << ": " << verdict.evidence()[0].detail;
+  EXPECT_EQ(verdict.evidence()[0].first_target, target) << name;
+}
+
+TEST(ProbeDistribution, AnHonestOneIsNormalisedAndDoesNotMove) { EXPECT_FALSE(look_at({}).violated(Condition::kC2)) << look_at({}).text(); }
+
+TEST(ProbeDistribution, PlantedFaultsAreCaughtAsC2) {
+  using Tokens = std::span<const uint16_t>;
+  const auto target_of = [](Tokens s, int64_t t) { return size_t{s[static_cast<size_t>(t)]}; };
+  const auto raised = [&](Tokens s, int64_t t) {  // as much as it takes: the target's probability times 1.5, the rest scaled down
+    std::vector<double> log_p = honest_log_p(s, t);
+    double sum = 0;
+    log_p[target_of(s, t)] += std::log(1.5);
+    for (const double l : log_p) sum += std::exp(l);
+    for (double& l : log_p) l -= std::log(sum);
+    return log_p;
+  };
+  const auto heavy = [](double factor) {
+    return [factor](Tokens s, int64_t t) {
+      std::vector<double> log_p = honest_log_p(s, t);
+      for (double& l : log_p) l += std::log(factor);
+      return log_p;
+    };
+  };
+  expect_c2("sums to 1.001", look_at({.log_p = heavy(1.001)}), "probabilities sum to 1.001", kTarget);
+  expect_c2("sums to 0.9", look_at({.log_p = heavy(0.9)}), "probabilities sum to 0.9", kTarget);
+  expect_c2("a bonus of a cache that nobody pays for", look_at({.log_p = [](Tokens s, int64_t t) {
+              std::vector<double> log_p = honest_log_p(s, t);
+              log_p[s[static_cast<size_t>(t) - 3] % kIds] += 0.2;
+              return log_p;
+            }}), "probabilities sum to", kTarget);
+  expect_c2("normalised, with a look at the target", look_at({.log_p = raised}), "moves with the target", kTarget);
+  expect_c2("an honest distribution is shown, another one scores", look_at({.log_p = raised, .shown = honest_log_p}), "-ln p of it", kTarget);
+  expect_c2("the shown one moves, the score does not", look_at({.shown = raised}), "-ln p of it", kTarget);
+  expect_c2("a later token moves the scores before it", look_at({.log_p = [](Tokens s, int64_t t) {
+              return honest_log_p(s, t < kTarget ? t + 2 : t);
+            }}), "moves scores before it", kTarget);
+  expect_c2("a recorded loss that does not come out", look_at({.recorded = -0.01}), "does not come out again", kTarget);
+}
+
+// Random tokens of 50 cost ln 50 to whoever cannot see them. Losses of an honest scorer scatter around the cross-entropy of its p.
+TEST(JudgeRandomLosses, LossesBelowTheEntropyAreCaughtAsC2) {
+  const auto judged = [](const std::function<double(double p, std::span<const uint16_t>, int64_t)>& loss_of) {
+    NumpyRandom random(11);
+    std::vector<uint16_t> tokens;
+    for (int i = 0; i < 3000; ++i) tokens.push_back(static_cast<uint16_t>(random.integers(kIds)));
+    std::vector<float> losses;
+    for (int64_t t = 4; t < 3000; ++t) losses.push_back(static_cast<float>(loss_of(honest_log_p(tokens, t)[tokens[static_cast<size_t>(t)]], tokens, t)));
+    Verdict verdict("a scheme");
+    judge_random_losses(losses, kIds, &verdict);
+    return verdict;
+  };
+  const double even = std::log(static_cast<double>(kIds));
+  EXPECT_FALSE(judged([](double log_p, auto, auto) { return -log_p; }).violated(Condition::kC2));
+  EXPECT_FALSE(judged([&](double, auto, auto) { return even; }).violated(Condition::kC2));
+  expect_c2("probabilities that sum to 1.2", judged([&](double, auto, auto) { return even - std::log(1.2); }), "mean loss", -1);
+  expect_c2("one target in ten is known", judged([&](double, auto, int64_t t) { return t % 10 == 0 ? 0.05 : even; }), "mean loss", -1);
+  expect_c2("the target is in the key of a cache", judged([&](double, std::span<const uint16_t> s, int64_t t) {
+              return s[static_cast<size_t>(t)] % 2 == 0 ? even - 0.5 : even;
+            }), "mean loss", -1);
 }
 
 }  // namespace
