@@ -12,5 +12,7 @@ void add_inspect_command(CLI::App& app);
 void add_audit_command(CLI::App& app);
 void add_export_command(CLI::App& app);
 void add_import_command(CLI::App& app);
+void add_bundle_command(CLI::App& app);
+void add_source_command(CLI::App& app);
 
 }  // namespace sixteen

@@ -10,5 +10,7 @@ int main(int argc, char** argv) {
                              sixteen::add_audit_command(app);
                              sixteen::add_export_command(app);
                              sixteen::add_import_command(app);
+                             sixteen::add_bundle_command(app);
+                             sixteen::add_source_command(app);
                            });
 }

@@ -5,11 +5,14 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "formats/check.h"
 #include "formats/error.h"
 #include "graph/cpu/cpu_executor.h"
 #include "graph/cpu/gemm.h"
+// uncounted: begin
 #include "graph/cpu/socket_communicator.h"
 #include "graph/world.h"
+// uncounted: end
 
 namespace sixteen::cpu {
 namespace {
@@ -78,17 +81,22 @@ class CpuDevice : public Device {
   std::shared_ptr<Communicator> ranks_;
 };
 
+// uncounted: begin
 int share_of_cores(int threads, const World& world) {
   const Place& place = world.place();
   if (threads != 0 || (place.launcher != "--gpus" && place.launcher != "torchrun")) return threads;
   return std::max(1, ThreadPool(0).threads() / place.local_size);
 }
+// uncounted: end
 
 }  // namespace
 
 std::unique_ptr<Device> make_cpu_device(int threads, std::shared_ptr<World> world) {
-  if (world == nullptr) return std::make_unique<CpuDevice>(threads, std::make_shared<Alone>());
-  return std::make_unique<CpuDevice>(share_of_cores(threads, *world), make_socket_communicator(world));
+  // uncounted: begin
+  if (world != nullptr) return std::make_unique<CpuDevice>(share_of_cores(threads, *world), make_socket_communicator(world));
+  // uncounted: end
+  CHECK(world == nullptr);
+  return std::make_unique<CpuDevice>(threads, std::make_shared<Alone>());
 }
 
 }  // namespace sixteen::cpu

@@ -26,6 +26,8 @@ inline Outcome run_pack(std::vector<std::string> args) {
     add_import_command(app);
     add_export_command(app);
     add_audit_command(app);
+    add_bundle_command(app);
+    add_source_command(app);
   });
   result.out = ::testing::internal::GetCapturedStdout();
   result.err = ::testing::internal::GetCapturedStderr();
