@@ -33,7 +33,7 @@ class ProofRun {
  public:
   ProofRun(const ProofMethod& method, Session* session, std::span<const uint16_t> tokens)
       : run_(method.score, session, tokens, no_tables_, kNoBos) {
-    if (method.arith == Arith::kPortable && !session->device().counts_keys()) {
+    if (method.arith == Arith::kPortable && !session->device().portable_arithmetic()) {
       fail("--arith portable: ", session->device().name(),
            " does not compute in the portable order of fp32 yet; use --device cpu, or --arith native for a proof on a machine of this kind");
     }
@@ -152,9 +152,7 @@ ProofOutcome compress_text(const ProofMethod& method, Session* session, std::spa
       nll[static_cast<size_t>(i)] = static_cast<float>(frequencies.nats(target));
     }
   };
-  // A device that computes windows whole does so one at a time when decoding: the same shapes here.
-  const int64_t batch = session->device().counts_keys() ? method.score.config.batch : 1;
-  const ScoreOptions options{.batch = batch, .logits_bf16 = method.score.config.logits_bf16, .looping = true, .mixture = code};
+  const ScoreOptions options{.batch = method.score.config.batch, .logits_bf16 = method.score.config.logits_bf16, .looping = true, .mixture = code};
   ScoreSum sum;
   Progress progress(console, "compressing", static_cast<uint64_t>(run.coded_targets()), "tokens");
   run.each_chunk(states, [&](const Chunk& chunk) {
@@ -193,7 +191,7 @@ std::vector<uint16_t> decompress_text(const ProofFile& proof, const ProofMethod&
     if (run.codes(i)) std::fill_n(tokens.begin() + range.first, range.count, uint16_t{0});
   }
   ArithmeticDecoder decoder(proof.code);
-  WindowRevealer revealer(method.score, session, &tokens, whole_windows || !session->device().counts_keys());
+  WindowRevealer revealer(method.score, session, &tokens, whole_windows || !session->extends());
   const auto next = [&](const Frequencies& frequencies) {
     uint64_t below = 0;
     const int32_t symbol = frequencies.find(decoder.peek(), &below);

@@ -56,8 +56,8 @@ class Device {
   virtual std::string name() const = 0;  // "cpu avx512 2 threads"
   // What a model's activations are here unless asked for otherwise: kF32, or kBF16 where the matrix units want it.
   virtual DType activations() const { return DType::kF32; }
-  // Whether attention takes its fourth input here, a number of keys that is known at the time of a run only.
-  virtual bool counts_keys() const { return false; }
+  // Whether fp32 results are those of every other such device: chains of fma in one order (docs/DESIGN.md, 6).
+  virtual bool portable_arithmetic() const { return false; }
   virtual Buffer allocate(size_t bytes) = 0;
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;

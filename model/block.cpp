@@ -85,8 +85,9 @@ ValueId Blocks::values(int64_t layer, ValueId u) {
 
 ValueId Blocks::cached(const std::string& name, ValueId x) {
   const int64_t width = b_.graph().value(x).shape[1];
-  b_.cast(b_.state(name + ".new", {options_.seq, width}), x);
-  return b_.state(name, {options_.cache_rows, width});
+  const DType dtype = b_.graph().value(x).dtype;
+  b_.cast(b_.state(name + ".new", {options_.seq, width}, dtype), x);
+  return b_.state(name, {options_.cache_rows, width}, dtype);
 }
 
 ValueId Blocks::attend(ValueId q, ValueId k, ValueId v, int64_t tail) {

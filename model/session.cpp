@@ -281,9 +281,14 @@ void Session::logits(std::span<const int32_t> ids, int64_t windows, int64_t seq,
   download_logits(p, out);
 }
 
+bool Session::extends() const {
+  const size_t row = static_cast<size_t>(config_.kv_heads * config_.head_dim()) * dtype_bytes(activations_);
+  return row % 16 == 0 || device_->portable_arithmetic();  // other devices read 16 bytes at a time
+}
+
 void Session::extend(GrowingWindow* window, std::span<const int32_t> ids, std::span<float> out) {
   const int64_t before = static_cast<int64_t>(window->ids.size()), fresh = static_cast<int64_t>(ids.size());
-  CHECK(device_->counts_keys() && fresh > 0 && before + fresh <= window->length);
+  CHECK(extends() && fresh > 0 && before + fresh <= window->length);
   CHECK(static_cast<int64_t>(out.size()) == config_.vocab);
   check_ids(ids, fresh, config_.vocab);
   if (window->cos.empty()) rope_tables(config_.rope, window->length, &window->cos, &window->sin);

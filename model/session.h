@@ -90,7 +90,8 @@ class Session {
   // ids [windows * seq] -> logits [windows * tail, vocab].
   void logits(std::span<const int32_t> ids, int64_t windows, int64_t seq, int64_t tail, std::span<float> out);
   // Appends `ids` to the window -> logits [vocab] at its last row, with the bits that logits() gives that row. Costs only the new
-  // rows. Weights must be those of the first part. Where device().counts_keys().
+  // rows. Weights must be those of the first part. Where extends().
+  bool extends() const;  // keys of odd sizes cannot be added row by row
   void extend(GrowingWindow* window, std::span<const int32_t> ids, std::span<float> out);
   // Adds X^T X of every matrix input to `hessians` (by name, [cols * cols], created zeroed when absent).
   void calibrate(std::span<const int32_t> ids, int64_t windows, int64_t seq, bool looping, std::map<std::string, Buffer>* hessians);

@@ -43,7 +43,7 @@ class CpuDevice : public Device {
     return std::string("cpu ") + isa_name() + " " + std::to_string(pool_->threads()) + " threads";
   }
 
-  bool counts_keys() const override { return true; }
+  bool portable_arithmetic() const override { return true; }
 
   Buffer allocate(size_t bytes) override {
     const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;

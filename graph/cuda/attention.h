@@ -10,10 +10,10 @@ namespace sixteen::cuda {
 
 bool on_hopper();  // the current device runs code for sm_90a
 
-void attention_portable(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse,
-                        const AttentionDims& d, float scale);
-void attention_hopper(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse,
-                      const AttentionDims& d, float scale);
+void attention_portable(Launch& l, const bf16* q, const bf16* k, const bf16* v, const int32_t* keys, bf16* y,
+                        float* lse, const AttentionDims& d, float scale);
+void attention_hopper(Launch& l, const bf16* q, const bf16* k, const bf16* v, const int32_t* keys, bf16* y,
+                      float* lse, const AttentionDims& d, float scale);
 void attention_grad_portable(Launch& l, const AttentionGrad<bf16>& g, const float* delta, const AttentionDims& d,
                              float scale);
 void attention_grad_hopper(Launch& l, const AttentionGrad<bf16>& g, const float* delta, const AttentionDims& d,

@@ -15,6 +15,7 @@ namespace {
 constexpr int kStages = 5, kWarpgroups = 2, kThreads = kWarpgroups * 128;
 
 struct Forward {
+  const int32_t* keys;
   bf16* y;
   float* lse;
   int seq, query_rows, heads, kv_heads;
@@ -33,8 +34,8 @@ constexpr int kSharedBytes = sizeof(Shared) + 1024;  // the kernel aligns it its
 
 // What a block, and in it each warpgroup, works on.
 struct Place {
-  int window, kv_head, query_tile;
-  __device__ Place(const Forward& p) {
+  int window, kv_head, query_tile, seen;  // keys
+  __device__ Place(const Forward& p) : seen(static_cast<int>(seen_keys(p.keys, p.seq))) {
     // Tiles of one group of heads follow each other, the long ones first: their keys stay in L2, and the last blocks are short.
     const int groups = p.head_pairs ? p.heads / 2 : p.heads;
     query_tile = p.query_tiles - 1 - blockIdx.x % p.query_tiles;
@@ -49,7 +50,7 @@ struct Place {
   }
   // Tiles of keys that the queries of a warpgroup see.
   __device__ int tiles(const Forward& p, int warpgroup) const {
-    return min(p.seq - p.query_rows + row(p, warpgroup) + kTile - 1, p.seq - 1) / kTile + 1;
+    return min(seen - p.query_rows + row(p, warpgroup) + kTile - 1, seen - 1) / kTile + 1;
   }
 
  private:
@@ -114,7 +115,7 @@ __device__ inline void attend(const Forward& p, const Place& place, Shared* s, c
   const int lane = threadIdx.x % 32, warp_row = threadIdx.x / 32 % 4 * 16;
   const int tiles = place.tiles(p, warpgroup), all_tiles = place.tiles(p, kWarpgroups - 1);
   const int row0 = place.row(p, warpgroup), head = place.head(p, warpgroup);
-  const int query0 = p.seq - p.query_rows + row0 + warp_row;
+  const int query0 = place.seen - p.query_rows + row0 + warp_row;
   const uint32_t q_tile = shared_address(s->q[warpgroup]);
   const uint64_t k_tiles = tile_descriptor(shared_address(s->k)), v_tiles = tile_descriptor(shared_address(s->v));
   uint32_t q[4][4], exponentials[4][4];
@@ -205,11 +206,11 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 }  // namespace
 
-void attention_hopper(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse,
+void attention_hopper(Launch& l, const bf16* q, const bf16* k, const bf16* v, const int32_t* keys, bf16* y, float* lse,
                       const AttentionDims& d, float scale) {
   CHECK(d.head_dim == kHeadDim && d.heads % d.kv_heads == 0 && d.query_rows <= d.seq && d.seq < (1 << 30) && scale > 0);
   if (l.dry || d.windows * d.query_rows == 0) return;
-  Forward p = {y, lse, int(d.seq), int(d.query_rows), int(d.heads), int(d.kv_heads), scale * kLog2E, false, 0};
+  Forward p = {keys, y, lse, int(d.seq), int(d.query_rows), int(d.heads), int(d.kv_heads), scale * kLog2E, false, 0};
   p.head_pairs = d.heads / d.kv_heads % 2 == 0;
   p.query_tiles = int(ceil_div(d.query_rows, p.head_pairs ? kTile : kWarpgroups * kTile));
   const int64_t blocks = d.windows * (p.head_pairs ? d.heads / 2 : d.heads) * p.query_tiles;

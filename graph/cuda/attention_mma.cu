@@ -16,6 +16,7 @@ constexpr int kQueries = 128, kKeys = 64;
 
 struct ForwardArgs {
   const bf16 *q, *k, *v;
+  const int32_t* keys;
   bf16* y;
   float* lse;
   AttentionDims d;
@@ -114,12 +115,12 @@ __device__ inline void finish(WarpState& w, const ForwardArgs& a, int64_t first_
 __global__ void __launch_bounds__(kThreads, 2) attention_forward(ForwardArgs a) {
   __shared__ alignas(128) bf16 queries[kQueries * kWidth], keys[2][kKeys * kWidth], values[2][kKeys * kWidth];
   const AttentionDims& d = a.d;
-  const int rows = static_cast<int>(d.query_rows), seq = static_cast<int>(d.seq), start = seq - rows;
+  const int rows = static_cast<int>(d.query_rows), seq = static_cast<int>(seen_keys(a.keys, d.seq)), start = seq - rows;
   const int query0 = static_cast<int>(gridDim.x - 1 - blockIdx.x) * kQueries;  // long blocks first
   const int64_t head = blockIdx.y, window = blockIdx.z, kv_head = head / (d.heads / d.kv_heads);
   const int64_t q_stride = d.heads * kWidth, kv_stride = d.kv_heads * kWidth;
-  const bf16* k = a.k + window * seq * kv_stride + kv_head * kWidth;
-  const bf16* v = a.v + window * seq * kv_stride + kv_head * kWidth;
+  const bf16* k = a.k + window * d.seq * kv_stride + kv_head * kWidth;
+  const bf16* v = a.v + window * d.seq * kv_stride + kv_head * kWidth;
   const int tiles = (min(start + query0 + kQueries, seq) + kKeys - 1) / kKeys;
   load_tile<kQueries>(queries, a.q + (window * rows + query0) * q_stride + head * kWidth, q_stride, rows - query0);
   load_tile<kKeys>(keys[0], k, kv_stride, seq);
@@ -155,12 +156,12 @@ __global__ void __launch_bounds__(kThreads, 2) attention_forward(ForwardArgs a) 
 
 }  // namespace
 
-void attention_portable(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse, const AttentionDims& d,
-                        float scale) {
+void attention_portable(Launch& l, const bf16* q, const bf16* k, const bf16* v, const int32_t* keys, bf16* y, float* lse,
+                        const AttentionDims& d, float scale) {
   CHECK(d.head_dim == kWidth);
   const dim3 grid(static_cast<unsigned>(ceil_div(d.query_rows, kQueries)), static_cast<unsigned>(d.heads),
                   static_cast<unsigned>(d.windows));
-  launch(l, attention_forward, grid, kThreads, 0, ForwardArgs{q, k, v, y, lse, d, scale});
+  launch(l, attention_forward, grid, kThreads, 0, ForwardArgs{q, k, v, keys, y, lse, d, scale});
 }
 
 bool on_hopper() {
@@ -171,9 +172,10 @@ bool on_hopper() {
   return major == 9 && minor == 0;
 }
 
-void attention_mma(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse, const AttentionDims& d, float scale) {
-  if (on_hopper() && scale > 0) attention_hopper(l, q, k, v, y, lse, d, scale);
-  else attention_portable(l, q, k, v, y, lse, d, scale);
+void attention_mma(Launch& l, const bf16* q, const bf16* k, const bf16* v, const int32_t* keys, bf16* y, float* lse,
+                   const AttentionDims& d, float scale) {
+  if (on_hopper() && scale > 0) attention_hopper(l, q, k, v, keys, y, lse, d, scale);
+  else attention_portable(l, q, k, v, keys, y, lse, d, scale);
 }
 
 }  // namespace sixteen::cuda

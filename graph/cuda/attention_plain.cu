@@ -28,21 +28,21 @@ __device__ inline void stage(const T* from, float* to, int dh, int lane) {
 struct Query {
   int64_t q, kv, lse;  // first elements in q, and in k and v of the window's first key
   int position;
-  __device__ Query(const AttentionDims& d, int64_t i) : lse(i) {
+  __device__ Query(const AttentionDims& d, int64_t i, int64_t seen) : lse(i) {
     const int64_t row = i % d.query_rows, h = i / d.query_rows % d.heads, w = i / d.query_rows / d.heads;
     q = ((w * d.query_rows + row) * d.heads + h) * d.head_dim;
     kv = (w * d.seq * d.kv_heads + h / (d.heads / d.kv_heads)) * d.head_dim;
-    position = static_cast<int>(d.seq - d.query_rows + row);
+    position = static_cast<int>(seen - d.query_rows + row);
   }
 };
 
 template <class T>
-__global__ void __launch_bounds__(kWarps * 32) forward(const T* q, const T* k, const T* v, T* y, float* lse, AttentionDims d,
-                                                       float scale) {
+__global__ void __launch_bounds__(kWarps * 32) forward(const T* q, const T* k, const T* v, const int32_t* keys, T* y, float* lse,
+                                                       AttentionDims d, float scale) {
   __shared__ float query[kWarps][kMaxDim];
   const int64_t i = int64_t{blockIdx.x} * kWarps + threadIdx.y;
   if (i >= d.windows * d.heads * d.query_rows) return;
-  const Query at(d, i);
+  const Query at(d, i, seen_keys(keys, d.seq));
   const int dh = static_cast<int>(d.head_dim), lane = threadIdx.x;
   const int64_t stride = d.kv_heads * dh;
   stage(q + at.q, query[threadIdx.y], dh, lane);
@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(kWarps * 32) backward_queries(AttentionGrad<T>
   __shared__ float query[kWarps][kMaxDim], gradient[kWarps][kMaxDim];
   const int64_t i = int64_t{blockIdx.x} * kWarps + threadIdx.y;
   if (i >= d.windows * d.heads * d.seq) return;
-  const Query at(d, i);
+  const Query at(d, i, d.seq);
   const int dh = static_cast<int>(d.head_dim), lane = threadIdx.x;
   const int64_t stride = d.kv_heads * dh;
   stage(a.q + at.q, query[threadIdx.y], dh, lane);
@@ -169,12 +169,13 @@ bool fits_mma(const AttentionDims& d) {
 }  // namespace
 
 template <class T>
-void attention(Launch& l, const T* q, const T* k, const T* v, T* y, float* lse, const AttentionDims& d, float scale) {
+void attention(Launch& l, const T* q, const T* k, const T* v, const int32_t* keys, T* y, float* lse, const AttentionDims& d, float scale) {
   check_dims(d);
+  CHECK(keys == nullptr || d.windows == 1);
   if constexpr (std::is_same_v<T, bf16>) {
-    if (fits_mma<T>(d) && aligned16(q, k, v, y)) return attention_mma(l, q, k, v, y, lse, d, scale);
+    if (fits_mma<T>(d) && aligned16(q, k, v, y)) return attention_mma(l, q, k, v, keys, y, lse, d, scale);
   }
-  launch(l, forward<T>, blocks(d.windows * d.heads * d.query_rows), dim3(32, kWarps), 0, q, k, v, y, lse, d, scale);
+  launch(l, forward<T>, blocks(d.windows * d.heads * d.query_rows), dim3(32, kWarps), 0, q, k, v, keys, y, lse, d, scale);
 }
 
 template <class T>
@@ -192,7 +193,7 @@ void attention_grad(Launch& l, const AttentionGrad<T>& a, const AttentionDims& d
 }
 
 #define SIXTEEN_INSTANTIATE(T)                                                                                    \
-  template void attention(Launch&, const T*, const T*, const T*, T*, float*, const AttentionDims&, float);        \
+  template void attention(Launch&, const T*, const T*, const T*, const int32_t*, T*, float*, const AttentionDims&, float); \
   template void attention_grad(Launch&, const AttentionGrad<T>&, const AttentionDims&, float);
 SIXTEEN_INSTANTIATE(float)
 SIXTEEN_INSTANTIATE(bf16)

@@ -61,7 +61,7 @@ void CudaExecutor::drop_captured() {
 void CudaExecutor::bind(ValueId id, void* data) {
   const ValueKind kind = graph_.value(id).kind;
   CHECK(kind == ValueKind::kInput || kind == ValueKind::kWeight || kind == ValueKind::kState);
-  CHECK(reinterpret_cast<uintptr_t>(data) % kAlignment == 0);
+  CHECK(reinterpret_cast<uintptr_t>(data) % (kind == ValueKind::kState ? kPackBytes : kAlignment) == 0);
   if (address_[id] == data) return;
   address_[id] = static_cast<std::byte*>(data);
   drop_captured();
@@ -338,8 +338,8 @@ void CudaExecutor::run_typed(const Node& node) {
                           head_norm_shape(c, a), eps);
     case Op::kHeadNormGrad: return run_head_norm_grad<T>(l, c, a);
     case Op::kAttention:
-      CHECK(node.in.size() == 3);  // Device::counts_keys()
-      return attention<T>(l, c.in<X>(0), c.in<X>(1), c.in<X>(2), c.out<T>(0), c.out<float>(1), attention_dims(c, a), alpha);
+      return attention<T>(l, c.in<X>(0), c.in<X>(1), c.in<X>(2), node.in.size() > 3 ? c.in<I>(3) : nullptr, c.out<T>(0), c.out<float>(1),
+                          attention_dims(c, a), alpha);
     case Op::kAttentionGrad: return run_attention_grad<T>(l, c, a);
     case Op::kXsa: return xsa<T>(l, c.in<X>(0), c.in<X>(1), c.out<T>(0), c.rows(0), a.heads, a.kv_heads, c.dim(0) / a.heads);
     case Op::kXsaGrad:
@@ -349,7 +349,7 @@ void CudaExecutor::run_typed(const Node& node) {
     case Op::kHeadGateGrad:
       return head_gate_grad<T>(l, c.in<X>(0), c.in<X>(1), c.in<F>(2), c.in<X>(3), c.out<T>(0), c.adds(0), c.out<T>(1), c.adds(1),
                                c.out<float>(2), c.rows(0), a.heads, c.dim(0) / a.heads);
-    case Op::kSoftcap: return softcap<T>(l, c.in<X>(0), c.out<T>(0), alpha, c.count(0));
+    case Op::kSoftcap: return softcap<T>(l, c.in<X>(0), c.out<T>(0), alpha, graph_.dtype() == DType::kBF16, c.count(0));
     case Op::kSoftcapGrad: return softcap_grad<T>(l, c.in<X>(0), c.in<X>(1), c.out<T>(0), c.adds(0), alpha, c.count(0));
     case Op::kHeadNll:
       return head_nll<T>(l, c.in<X>(0), c.in<X>(1), c.in<I>(2), c.out<float>(0), c.rows(0), c.dim(0), c.in_shape(1)[0], alpha,

@@ -11,7 +11,6 @@ namespace {
 
 __device__ inline float leaky(float x, float slope) { return x > 0 ? x : slope * x; }
 
-__device__ inline float capped(float z, float cap) { return cap > 0 ? cap * tanhf(z / cap) : z; }
 
 }  // namespace
 
@@ -71,8 +70,11 @@ void leaky_relu_sq_grad(Launch& l, const T* h, const T* dy, T* dh, bool add, flo
 }
 
 template <class T>
-void softcap(Launch& l, const T* z, T* y, float cap, int64_t count) {
-  each_row<T>(l, false, 1, count, [=] __device__(auto, int64_t, int64_t at, int) { from_float(capped(to_float(z[at]), cap), y + at); });
+void softcap(Launch& l, const T* z, T* y, float cap, bool fast, int64_t count) {
+  each_row<T>(l, false, 1, count, [=] __device__(auto, int64_t, int64_t at, int) {
+    const float x = to_float(z[at]);
+    from_float(fast ? capped<true>(x, cap) : capped<false>(x, cap), y + at);
+  });
 }
 
 template <class T>
@@ -172,7 +174,7 @@ template void scale(Launch&, const float*, const float*, float, bf16*, bool, int
   template void axpby(Launch&, const T*, const T*, float, float, T*, int64_t);                                    \
   template void leaky_relu_sq(Launch&, const T*, T*, float, int64_t);                                             \
   template void leaky_relu_sq_grad(Launch&, const T*, const T*, T*, bool, float, int64_t);                        \
-  template void softcap(Launch&, const T*, T*, float, int64_t);                                                   \
+  template void softcap(Launch&, const T*, T*, float, bool, int64_t);                                             \
   template void softcap_grad(Launch&, const T*, const T*, T*, bool, float, int64_t);                              \
   template void residual_mix(Launch&, const T*, const T*, const float*, T*, int64_t, int64_t);                    \
   template void add_scaled(Launch&, const T*, const T*, const float*, T*, int64_t, int64_t);                      \

@@ -57,7 +57,7 @@ void leaky_relu_sq(Launch& l, const T* h, T* y, float slope, int64_t count);
 template <class T>
 void leaky_relu_sq_grad(Launch& l, const T* h, const T* dy, T* dh, bool add, float slope, int64_t count);
 template <class T>
-void softcap(Launch& l, const T* z, T* y, float cap, int64_t count);
+void softcap(Launch& l, const T* z, T* y, float cap, bool fast, int64_t count);
 template <class T>
 void softcap_grad(Launch& l, const T* z, const T* dy, T* dz, bool add, float cap, int64_t count);
 template <class T>
@@ -152,8 +152,9 @@ struct AttentionDims {
   int64_t windows, seq, query_rows, heads, kv_heads, head_dim;
   bool operator==(const AttentionDims&) const = default;
 };
+// keys (may be null): of the seq rows of k and v that many are there so far, and the queries are the last of them; one window.
 template <class T>
-void attention(Launch& l, const T* q, const T* k, const T* v, T* y, float* lse, const AttentionDims& d, float scale);
+void attention(Launch& l, const T* q, const T* k, const T* v, const int32_t* keys, T* y, float* lse, const AttentionDims& d, float scale);
 template <class T>
 struct AttentionGrad {
   const T *q, *k, *v, *y;
@@ -164,7 +165,8 @@ struct AttentionGrad {
 };
 template <class T>
 void attention_grad(Launch& l, const AttentionGrad<T>& a, const AttentionDims& d, float scale);
-void attention_mma(Launch& l, const bf16* q, const bf16* k, const bf16* v, bf16* y, float* lse, const AttentionDims& d, float scale);
+void attention_mma(Launch& l, const bf16* q, const bf16* k, const bf16* v, const int32_t* keys, bf16* y, float* lse, const AttentionDims& d,
+                   float scale);
 // delta [windows, heads, seq] = rows' y . dy
 void attention_grad_mma(Launch& l, const AttentionGrad<bf16>& a, const float* delta, const AttentionDims& d, float scale);
 

@@ -29,6 +29,7 @@ inline void check(cudaError_t status, const char* what, const char* file, int li
 #define SIXTEEN_CUDA_CHECK(call) ::sixteen::cuda::check((call), #call, __FILE__, __LINE__)
 
 constexpr size_t kAlignment = 256;
+constexpr size_t kPackBytes = 16;  // what a thread reads at once; states may be parts of larger buffers
 
 class Gemm;
 

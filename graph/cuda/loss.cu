@@ -19,16 +19,6 @@ __device__ inline float exp_of(float x) {
   return kFast ? __expf(x) : expf(x);
 }
 
-template <bool kFast>
-__device__ inline float tanh_of(float x) {
-  return kFast ? 1.0f - __fdividef(2.0f, 1.0f + __expf(2.0f * x)) : tanhf(x);
-}
-
-template <bool kFast>
-__device__ inline float capped(float z, float cap) {
-  return cap > 0 ? cap * tanh_of<kFast>(z / cap) : z;
-}
-
 // The same value in all threads; fixed order. `shared` holds one float a warp.
 template <int kBlock, class F>
 __device__ inline float block_reduce(float x, float* shared, F combine) {

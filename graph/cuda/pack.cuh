@@ -72,6 +72,9 @@ __device__ inline void put(float x, T* p, bool add) {
   from_float(add ? to_float(*p) + x : x, p);
 }
 
+// How many keys of a window are there: all, or as many as a device value says.
+__device__ inline int64_t seen_keys(const int32_t* keys, int64_t seq) { return keys != nullptr ? *keys : seq; }
+
 // The same sum in all lanes, in a fixed order (a butterfly).
 __device__ inline float warp_sum(float x) {
 #pragma unroll
@@ -99,6 +102,17 @@ class Divider {
  private:
   uint32_t divisor_, magic_ = 0, shift_ = 0;
 };
+
+// Softcap. kFast: bf16 graphs, wherever they cap, so that one logit has one value.
+template <bool kFast>
+__device__ inline float tanh_of(float x) {
+  return kFast ? 1.0f - __fdividef(2.0f, 1.0f + __expf(2.0f * x)) : tanhf(x);
+}
+
+template <bool kFast>
+__device__ inline float capped(float z, float cap) {
+  return cap > 0 ? cap * tanh_of<kFast>(z / cap) : z;
+}
 
 __device__ inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
