@@ -11,7 +11,6 @@ namespace {
 
 __device__ inline float leaky(float x, float slope) { return x > 0 ? x : slope * x; }
 
-
 }  // namespace
 
 void fill_f32(Launch& l, float* y, float value, int64_t count) {

@@ -1,11 +1,30 @@
-// Session::extend: a window that becomes known row by row has the logits, bit for bit, that it has as a whole.
+// Session::extend: a window that becomes known row by row has the logits, bit for bit, that it has as a whole. test_cuda runs the
+// same on a card, in fp32 and in bf16; the instruction sets are the CPU's alone.
 #include <gtest/gtest.h>
+
+#include "formats/error.h"
 
 #include "graph/cpu/gemm.h"
 #include "tests/support/tiny_model.h"
 
+#ifndef SIXTEEN_GOLDEN_DEVICE
+#define SIXTEEN_GOLDEN_DEVICE "cpu"
+#endif
+
 namespace sixteen::testing {
 namespace {
+
+constexpr bool kOnCpu = std::string_view(SIXTEEN_GOLDEN_DEVICE) == "cpu";
+
+// Head dim 64, two heads a key: what bf16 graphs take to the tensor cores.
+ModelConfig wide_config() {
+  ModelConfig config = tiny_config();
+  config.dim = 128;
+  config.heads = 2;
+  config.kv_heads = 1;
+  config.mlp_hidden = 256;
+  return config;
+}
 
 // What looks beyond its own row: pairs, smear, values of layer 0, gates; three heads a key, two attention tiles.
 ModelConfig pairs_config() {
@@ -30,10 +49,18 @@ class GrowingWindowTest : public ::testing::Test {
  protected:
   static constexpr int64_t kLength = 150;
 
-  void start(const ModelConfig& config, const HashEmbedConfig& hash) {
+  void SetUp() override {
+    try {
+      make_device(SIXTEEN_GOLDEN_DEVICE, 2);
+    } catch (const Error& error) {
+      GTEST_SKIP() << error.what();
+    }
+  }
+
+  void start(const ModelConfig& config, const HashEmbedConfig& hash, DType activations = DType::kF32) {
     config_ = config;
     const ParamStore store = tiny_store(config);
-    session_ = std::make_unique<Session>(make_device("cpu", 2), config, store.table);
+    session_ = std::make_unique<Session>(make_device(SIXTEEN_GOLDEN_DEVICE, 2), config, store.table, activations);
     session_->set_weights(store);
     if (hash.buckets > 0) {
       session_->enable_hash(hash);
@@ -69,17 +96,21 @@ class GrowingWindowTest : public ::testing::Test {
 
 TEST_F(GrowingWindowTest, HasTheBitsOfTheWholeWindow) {
   const HashEmbedConfig own{.buckets = 40, .before_norm = true, .own_previous = true};
-  for (const auto& [config, hash] : {std::pair{tiny_config(), HashEmbedConfig{}}, {tiny_config(), HashEmbedConfig{.buckets = 40}},
-                                     {pairs_config(), HashEmbedConfig{}}, {pairs_config(), own}}) {
-    start(config, hash);
-    GrowingWindow window(kLength);
-    for (const std::vector<int64_t>& parts : {std::vector<int64_t>{}, {1, 1, 60}, {2, 100}, {87}, {kLength}}) {
-      expect_same_bits(&window, ids(parts.size() + 1), parts);
+  for (const DType activations : {DType::kF32, DType::kBF16}) {
+    if (kOnCpu && activations == DType::kBF16) continue;
+    for (const auto& [config, hash] : {std::pair{tiny_config(), HashEmbedConfig{}}, {tiny_config(), HashEmbedConfig{.buckets = 40}},
+                                       {pairs_config(), HashEmbedConfig{}}, {pairs_config(), own}, {wide_config(), HashEmbedConfig{}}}) {
+      start(config, hash, activations);
+      GrowingWindow window(kLength);
+      for (const std::vector<int64_t>& parts : {std::vector<int64_t>{}, {1, 1, 60}, {2, 100}, {87}, {kLength}}) {
+        expect_same_bits(&window, ids(parts.size() + 1), parts);
+      }
     }
   }
 }
 
 TEST_F(GrowingWindowTest, HasTheSameBitsOnEveryInstructionSetAndThreadCount) {
+  if (!kOnCpu) GTEST_SKIP() << "the CPU's instruction sets";
   start(pairs_config(), {});
   std::vector<float> expected(kLength * 96), row(96);
   session_->logits(ids(1), 1, kLength, kLength, expected);
