@@ -2,18 +2,19 @@
 #include "formats/artifact.h"
 
 #include <cstring>
-#include <utility>
 
 #include "formats/artifact_index.h"
+#include "formats/artifact_streams.h"
 #include "formats/check.h"
 #include "formats/error.h"
 #include "formats/file.h"
+#include "formats/jobs.h"
 
 namespace sixteen {
 namespace {
 
-uint64_t read_u64(std::span<const std::byte> file, size_t offset) {
-  uint64_t value = 0;
+uint32_t read_u32(std::span<const std::byte> file, size_t offset) {
+  uint32_t value = 0;
   std::memcpy(&value, file.data() + offset, sizeof value);
   return value;
 }
@@ -25,10 +26,10 @@ std::span<const std::byte> verify_envelope(std::span<const std::byte> file, cons
     fail(where, ": no .s16 artifact: offset 0: expected \"", kArtifactMagic, "\"");
   }
   if (file.size() < kArtifactPrefixBytes + digest->size()) {
-    fail(where, ": truncated: expected at least ", kArtifactPrefixBytes + digest->size(), " bytes, found ", file.size());
+    fail(where, ": truncated: expected at least ", kArtifactPrefixBytes + digest->size(), " bytes, found ",
+         file.size());
   }
-  uint32_t version = 0;
-  std::memcpy(&version, file.data() + kArtifactMagic.size(), sizeof version);
+  const uint32_t version = read_u32(file, kArtifactMagic.size());
   if (version != kArtifactVersion) {
     fail(where, ": offset 4: expected artifact version ", kArtifactVersion, ", found ", version);
   }
@@ -42,9 +43,9 @@ std::span<const std::byte> verify_envelope(std::span<const std::byte> file, cons
   return body;
 }
 
-// The decoded, unshuffled streams by name; sets their offsets and checks that they fill the body exactly.
-std::map<std::string, Bytes> decode_streams(std::span<const std::byte> body, uint64_t offset, const std::string& where,
-                                            std::vector<StreamInfo>* streams) {
+// Sets the streams' offsets and checks that they fill the body exactly.
+void place_streams(std::span<const std::byte> body, uint64_t offset, const std::string& where,
+                   std::vector<StreamInfo>* streams) {
   for (StreamInfo& stream : *streams) {
     stream.offset = offset;
     if (stream.coded_bytes > body.size() - offset) {
@@ -56,50 +57,6 @@ std::map<std::string, Bytes> decode_streams(std::span<const std::byte> body, uin
   if (offset != body.size()) {
     fail(where, ": offset ", offset, ": expected the digest, found ", body.size() - offset, " bytes more");
   }
-  std::map<std::string, Bytes> decoded;
-  for (const StreamInfo& stream : *streams) {
-    const auto coded = body.subspan(stream.offset, stream.coded_bytes);
-    Bytes raw = decode(stream.options.codec, coded, stream.raw_bytes, stream.name);
-    const size_t stride = static_cast<size_t>(stream.options.shuffle_stride);
-    decoded[stream.name] = stride == 1 ? std::move(raw) : unshuffle_bytes(raw, stride);
-  }
-  return decoded;
-}
-
-void check_values(const PackedTensor& tensor) {
-  const int limit = (1 << (tensor.bits - 1)) - 1;
-  for (size_t i = 0; i < tensor.codes.size(); ++i) {
-    if (tensor.codes[i] < -limit || tensor.codes[i] > limit) {
-      fail("tensor ", tensor.name, ": code ", i, ": expected -", limit, " to ", limit, ", found ",
-           static_cast<int>(tensor.codes[i]));
-    }
-  }
-  for (size_t row = 0; row < tensor.scales.size(); ++row) {
-    const bool finite = (tensor.scales[row] & 0x7c00u) != 0x7c00u;
-    if (!finite) fail("tensor ", tensor.name, ": row ", row, ": expected a finite scale");
-  }
-}
-
-// Takes the tensor's share of each stream from where the tensor before it stopped.
-void fill_tensor(const std::map<std::string, Bytes>& streams, std::map<std::string, size_t>* taken,
-                 PackedTensor* tensor) {
-  const auto take = [&](const std::string& stream, void* target, size_t bytes) {
-    size_t& begin = (*taken)[stream];
-    CHECK(begin + bytes <= streams.at(stream).size());  // parse_index has compared the sums
-    std::memcpy(target, streams.at(stream).data() + begin, bytes);
-    begin += bytes;
-  };
-  const size_t numel = static_cast<size_t>(tensor->numel());
-  if (tensor->bits == 0) {
-    tensor->plain.resize(numel * dtype_bytes(tensor->plain_dtype));
-    take("plain", tensor->plain.data(), tensor->plain.size());
-    return;
-  }
-  tensor->codes.resize(numel);
-  take(stream_name(*tensor), tensor->codes.data(), numel);
-  tensor->scales.resize(static_cast<size_t>(tensor->rows()));
-  take("scales", tensor->scales.data(), tensor->scales.size() * sizeof(uint16_t));
-  check_values(*tensor);
 }
 
 void fill_plain(const PackedTensor& tensor, std::vector<float>* values) {
@@ -144,8 +101,8 @@ std::vector<float> PackedTensor::dequantise() const {
 Artifact parse_artifact(std::span<const std::byte> file, const std::string& where) {
   Sha256 digest{};
   const std::span<const std::byte> body = verify_envelope(file, where, &digest);
-  const uint64_t coded_header = read_u64(body, 8);
-  const uint64_t raw_header = read_u64(body, 16);
+  const uint64_t coded_header = read_u32(body, 8);
+  const uint64_t raw_header = read_u32(body, 12);
   if (coded_header > body.size() - kArtifactPrefixBytes || raw_header > kMaxHeaderBytes) {
     fail(where, ": offset 8: a header of ", coded_header, " coded and ", raw_header, " decoded bytes fits neither the ",
          body.size() - kArtifactPrefixBytes, " bytes left nor the limit of ", kMaxHeaderBytes);
@@ -154,9 +111,11 @@ Artifact parse_artifact(std::span<const std::byte> file, const std::string& wher
     const Bytes header = decode(Codec::kBrotli, body.subspan(kArtifactPrefixBytes, coded_header), raw_header, "header");
     Artifact artifact = parse_index({reinterpret_cast<const char*>(header.data()), header.size()}, where);
     const uint64_t begin = kArtifactPrefixBytes + coded_header;
-    const std::map<std::string, Bytes> streams = decode_streams(body, begin, where, &artifact.streams);
-    std::map<std::string, size_t> taken;
-    for (PackedTensor& tensor : artifact.tensors) fill_tensor(streams, &taken, &tensor);
+    place_streams(body, begin, where, &artifact.streams);
+    run_jobs(artifact.streams.size(), 0, [&](size_t i) {
+      const StreamInfo& stream = artifact.streams[i];
+      decode_stream(body.subspan(stream.offset, stream.coded_bytes), stream, artifact.tensors);
+    });
     artifact.digest = digest;
     artifact.file_bytes = file.size();
     return artifact;

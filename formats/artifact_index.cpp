@@ -91,39 +91,25 @@ PackedTensor parse_tensor(const json& entry) {
   return tensor;
 }
 
-// [name, codec, level, stride, coded bytes, raw bytes]
+// coded bytes under our own codec; [coded bytes, codec, level, stride] under another
 json print_stream(const StreamInfo& stream) {
-  return json::array({stream.name, codec_name(stream.options.codec), stream.options.level,
-                      stream.options.shuffle_stride, stream.coded_bytes, stream.raw_bytes});
+  if (stream.options.codec == Codec::kSixteen) return stream.coded_bytes;
+  return json::array(
+      {stream.coded_bytes, codec_name(stream.options.codec), stream.options.level, stream.options.shuffle_stride});
 }
 
-StreamInfo parse_stream(const json& entry) {
-  StreamInfo stream;
-  stream.name = entry.at(0).get<std::string>();
-  stream.options.codec = parse_codec(entry.at(1).get<std::string>());
-  stream.options.level = take_integer<int>(entry.at(2));
-  stream.options.shuffle_stride = take_integer<int>(entry.at(3));
-  stream.coded_bytes = take_integer<uint64_t>(entry.at(4));
-  stream.raw_bytes = take_integer<uint64_t>(entry.at(5));
-  check_level(stream.options.codec, stream.options.level);
-  if (stream.options.shuffle_stride < 1 || stream.options.shuffle_stride > kMaxShuffleStride) {
-    fail("stream ", stream.name, ": expected a shuffle stride of 1 to 255, found ", stream.options.shuffle_stride);
-  }
-  return stream;
-}
-
-// The index names exactly the streams that its tensors fill, in order.
-void check_streams(const Artifact& artifact, const std::string& where) {
-  const std::vector<StreamInfo> planned = plan_streams(artifact.tensors, where);
-  if (artifact.streams.size() != planned.size()) {
-    fail(where, ": index: expected ", planned.size(), " streams for its tensors, found ", artifact.streams.size());
-  }
-  for (size_t i = 0; i < planned.size(); ++i) {
-    const StreamInfo& found = artifact.streams[i];
-    if (found.name != planned[i].name || found.raw_bytes != planned[i].raw_bytes) {
-      fail(where, ": index: expected stream ", planned[i].name, " of ", planned[i].raw_bytes, " bytes, found ",
-           found.name, " of ", found.raw_bytes);
-    }
+// Into a stream of the plan, which knows everything else.
+void parse_stream(const json& entry, StreamInfo* stream) {
+  stream->options = kOwnCodec;
+  stream->coded_bytes = take_integer<uint64_t>(entry.is_array() ? entry.at(0) : entry);
+  if (!entry.is_array()) return;
+  stream->options.codec = parse_codec(entry.at(1).get<std::string>());
+  stream->options.level = take_integer<int>(entry.at(2));
+  stream->options.shuffle_stride = take_integer<int>(entry.at(3));
+  if (stream->options.codec == Codec::kAuto) fail("stream ", stream->name, ": \"auto\" is no codec of a file");
+  check_level(stream->options.codec, stream->options.level);
+  if (stream->options.shuffle_stride < 1 || stream->options.shuffle_stride > kMaxShuffleStride) {
+    fail("stream ", stream->name, ": expected a shuffle stride of 1 to 255, found ", stream->options.shuffle_stride);
   }
 }
 
@@ -134,24 +120,32 @@ std::string stream_name(const PackedTensor& tensor) {
 }
 
 std::vector<StreamInfo> plan_streams(std::span<const PackedTensor> tensors, const std::string& where) {
-  std::map<std::string, uint64_t> sizes;
+  std::vector<StreamInfo> streams;
+  StreamInfo scales, plain;
+  scales.name = "scales";
+  plain.name = "plain";
   std::set<std::string> names;
-  for (const PackedTensor& tensor : tensors) {
+  uint64_t total = 0;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const PackedTensor& tensor = tensors[i];
     const std::string what = where + ": tensor " + tensor.name;
     if (tensor.name.empty() || !names.insert(tensor.name).second) fail(what, ": names must be unique and not empty");
     check_kind(tensor, what);
     const uint64_t numel = checked_numel(tensor, what);
-    sizes[stream_name(tensor)] += numel * (tensor.bits > 0 ? 1 : dtype_bytes(tensor.plain_dtype));
-    if (tensor.bits > 0) sizes["scales"] += static_cast<uint64_t>(tensor.rows()) * sizeof(uint16_t);
+    if (tensor.bits == 0) {
+      plain.raw_bytes += numel * dtype_bytes(tensor.plain_dtype);
+    } else {
+      StreamInfo& codes = streams.emplace_back();
+      codes.name = stream_name(tensor);
+      codes.tensor = static_cast<int>(i);
+      codes.raw_bytes = numel;
+      scales.raw_bytes += static_cast<uint64_t>(tensor.rows()) * sizeof(uint16_t);
+      total += numel;
+    }
   }
-  std::vector<StreamInfo> streams;
-  uint64_t total = 0;
-  for (const char* name : kStreamNames) {
-    if (!sizes.contains(name)) continue;
-    streams.emplace_back().name = name;
-    streams.back().raw_bytes = sizes.at(name);
-    total += sizes.at(name);
-  }
+  if (scales.raw_bytes > 0) streams.push_back(scales);
+  if (plain.raw_bytes > 0) streams.push_back(plain);
+  total += scales.raw_bytes + plain.raw_bytes;
   if (total > kMaxDecodedBytes) {
     fail(where, ": the tensors take ", total, " bytes, expected at most ", kMaxDecodedBytes);
   }
@@ -174,14 +168,18 @@ Artifact parse_index(std::string_view text, const std::string& where) {
     artifact.config_json = index.at("config").get<std::string>();
     artifact.metadata = index.at("metadata").get<std::map<std::string, std::string>>();
     for (const json& entry : index.at("tensors")) artifact.tensors.push_back(parse_tensor(entry));
-    for (const json& entry : index.at("streams")) artifact.streams.push_back(parse_stream(entry));
+    artifact.streams = plan_streams(artifact.tensors, "index");
+    const json& streams = index.at("streams");
+    if (streams.size() != artifact.streams.size()) {
+      fail("index: expected ", artifact.streams.size(), " streams for its tensors, found ", streams.size());
+    }
+    for (size_t i = 0; i < streams.size(); ++i) parse_stream(streams.at(i), &artifact.streams[i]);
   } catch (const json::exception& error) {
     fail(where, ": header: unexpected structure: ", error.what());
   } catch (const Error& error) {
     fail(where, ": header: ", error.what());
   }
   parse_json_object(artifact.config_json, where + ": header: config");
-  check_streams(artifact, where);
   if (print_index(artifact) != text) fail(where, ": header: not in canonical form (unknown keys or another writer?)");
   return artifact;
 }

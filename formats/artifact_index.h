@@ -15,10 +15,10 @@
 
 namespace sixteen {
 
-// File layout: magic, u32 version, u64 coded header bytes, u64 header bytes, coded header, streams, SHA-256.
+// File layout: magic, u32 version, u32 coded header bytes, u32 header bytes, coded header, streams, SHA-256.
 constexpr std::string_view kArtifactMagic = "S16A";
-constexpr uint32_t kArtifactVersion = 1;
-constexpr size_t kArtifactPrefixBytes = 24;
+constexpr uint32_t kArtifactVersion = 2;
+constexpr size_t kArtifactPrefixBytes = 16;
 constexpr uint64_t kMaxHeaderBytes = uint64_t{16} << 20;    // of JSON text
 constexpr uint64_t kMaxDecodedBytes = uint64_t{512} << 20;  // of all streams; 30 times what the game's artifacts hold
 constexpr int kMaxShuffleStride = 255;
@@ -26,7 +26,7 @@ constexpr int kMaxShuffleStride = 255;
 // The stream that holds a tensor's codes ("codes6") or plain values.
 std::string stream_name(const PackedTensor& tensor);
 
-// The streams that these tensors fill, in file order, with raw_bytes set: codes by rising width, scales, plain.
+// The streams that these tensors fill, in file order, with raw_bytes set: the codes of each tensor, scales, plain.
 // `where` names the artifact in errors; throws Error on tensors that no artifact can hold (also a writer's input).
 std::vector<StreamInfo> plan_streams(std::span<const PackedTensor> tensors, const std::string& where);
 

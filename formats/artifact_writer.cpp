@@ -1,13 +1,15 @@
 // Writer of .s16. Deterministic: equal tensors, options and codec libraries give equal bytes.
 //
-// Bites: Brotli at level 11 takes about 5 s a megabyte on one core; nothing else here takes time.
+// Bites: Brotli at level 11 takes about 5 s a megabyte on one core, our own codec 0.1 s; nothing else here takes time.
 #include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "formats/artifact.h"
 #include "formats/artifact_index.h"
+#include "formats/artifact_streams.h"
 #include "formats/check.h"
 #include "formats/error.h"
+#include "formats/jobs.h"
 #include "formats/json.h"
 
 namespace sixteen {
@@ -21,7 +23,10 @@ void append(Bytes* bytes, const void* data, size_t size) {
   if (size > 0) std::memcpy(bytes->data() + begin, data, size);
 }
 
-void append_u64(Bytes* bytes, uint64_t value) { append(bytes, &value, sizeof value); }
+void append_u32(Bytes* bytes, size_t value) {
+  const uint32_t word = static_cast<uint32_t>(value);
+  append(bytes, &word, sizeof word);
+}
 
 // Sizes and code range: what the packer computed must be what the reader will accept.
 void check_contents(const PackedTensor& tensor) {
@@ -38,20 +43,6 @@ void check_contents(const PackedTensor& tensor) {
   }
 }
 
-std::map<std::string, Bytes> gather_streams(std::span<const PackedTensor> tensors) {
-  std::map<std::string, Bytes> streams;
-  for (const PackedTensor& tensor : tensors) {
-    check_contents(tensor);
-    if (tensor.bits == 0) {
-      append(&streams["plain"], tensor.plain.data(), tensor.plain.size());
-      continue;
-    }
-    append(&streams[stream_name(tensor)], tensor.codes.data(), tensor.codes.size());
-    append(&streams["scales"], tensor.scales.data(), tensor.scales.size() * sizeof(uint16_t));
-  }
-  return streams;
-}
-
 StreamOptions checked_options(const StreamOptions& options, const std::string& stream) {
   check_level(options.codec, options.level);
   if (options.shuffle_stride < 1 || options.shuffle_stride > kMaxShuffleStride) {
@@ -66,28 +57,27 @@ Bytes serialise_artifact(Artifact* artifact, const std::map<std::string, StreamO
                          const StreamOptions& fallback) {
   parse_json_object(artifact->config_json, "artifact: config");
   artifact->streams = plan_streams(artifact->tensors, kWhere);
-  const std::map<std::string, Bytes> raw = gather_streams(artifact->tensors);
-  Bytes coded;
+  for (const PackedTensor& tensor : artifact->tensors) check_contents(tensor);
   for (StreamInfo& stream : artifact->streams) {
     const auto chosen = options.find(stream.name);
     stream.options = checked_options(chosen == options.end() ? fallback : chosen->second, stream.name);
-    const Bytes shuffled = shuffle_bytes(raw.at(stream.name), static_cast<size_t>(stream.options.shuffle_stride));
-    const Bytes bytes = encode(stream.options.codec, stream.options.level, shuffled);
-    stream.offset = coded.size();  // within the streams until the header's size is known
-    stream.coded_bytes = bytes.size();
-    append(&coded, bytes.data(), bytes.size());
   }
+  std::vector<Bytes> coded(artifact->streams.size());
+  run_jobs(coded.size(), 0, [&](size_t i) { coded[i] = encode_stream(artifact->tensors, &artifact->streams[i]); });
+  for (size_t i = 0; i < coded.size(); ++i) artifact->streams[i].coded_bytes = coded[i].size();
   const std::string index = print_index(*artifact);
   if (index.size() > kMaxHeaderBytes) fail(kWhere, ": a header of ", index.size(), " bytes: expected at most 16 MiB");
   const Bytes header = encode(Codec::kBrotli, default_level(Codec::kBrotli), std::as_bytes(std::span(index)));
   Bytes file;
   append(&file, kArtifactMagic.data(), kArtifactMagic.size());
   append(&file, &kArtifactVersion, sizeof kArtifactVersion);
-  append_u64(&file, header.size());
-  append_u64(&file, index.size());
+  append_u32(&file, header.size());
+  append_u32(&file, index.size());
   append(&file, header.data(), header.size());
-  for (StreamInfo& stream : artifact->streams) stream.offset += file.size();
-  append(&file, coded.data(), coded.size());
+  for (size_t i = 0; i < coded.size(); ++i) {
+    artifact->streams[i].offset = file.size();
+    append(&file, coded[i].data(), coded[i].size());
+  }
   artifact->digest = sha256(file);
   append(&file, artifact->digest.data(), artifact->digest.size());
   artifact->file_bytes = file.size();

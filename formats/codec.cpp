@@ -24,7 +24,8 @@ struct CodecInfo {
   int lowest, highest, preferred;
 };
 
-constexpr CodecInfo kCodecs[] = {{"stored", 0, 0, 0}, {"brotli", 0, 11, 11}, {"zstd", 1, 22, 22}, {"xz", 0, 9, 9}};
+constexpr CodecInfo kCodecs[] = {{"stored", 0, 0, 0}, {"brotli", 0, 11, 11}, {"zstd", 1, 22, 22},
+                                 {"xz", 0, 9, 9},     {"sixteen", 0, 0, 0},  {"auto", 0, 0, 0}};
 constexpr size_t kFirstBuffer = size_t{1} << 20;
 constexpr uint64_t kXzMemoryLimit = uint64_t{256} << 20;  // preset 9 needs 65 MiB to decode
 constexpr std::string_view kShuffleMagic = "BSHF";
@@ -197,6 +198,8 @@ Bytes decode_limited(Codec codec, std::span<const std::byte> input, Limit limit,
     case Codec::kBrotli: return drain<BrotliDecoder>(input, limit, name);
     case Codec::kZstd: return drain<ZstdDecoder>(input, limit, name);
     case Codec::kXz: return drain<XzDecoder>(input, limit, name);
+    case Codec::kSixteen:
+    case Codec::kAuto: break;
   }
   CHECK(false);
 }
@@ -209,7 +212,7 @@ Codec parse_codec(std::string_view name) {
   for (size_t i = 0; i < std::size(kCodecs); ++i) {
     if (kCodecs[i].name == name) return static_cast<Codec>(i);
   }
-  fail("unknown codec \"", name, "\": expected stored, brotli, zstd or xz");
+  fail("unknown codec \"", name, "\": expected auto, sixteen, stored, brotli, zstd or xz");
 }
 
 int default_level(Codec codec) { return info(codec).preferred; }
@@ -228,6 +231,8 @@ Bytes encode(Codec codec, int level, std::span<const std::byte> input) {
     case Codec::kBrotli: return encode_brotli(level, input);
     case Codec::kZstd: return encode_zstd(level, input);
     case Codec::kXz: return encode_xz(level, input);
+    case Codec::kSixteen:
+    case Codec::kAuto: break;
   }
   CHECK(false);
 }

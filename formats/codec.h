@@ -15,13 +15,16 @@ namespace sixteen {
 
 using Bytes = std::vector<std::byte>;
 
-enum class Codec : uint8_t { kStored = 0, kBrotli = 1, kZstd = 2, kXz = 3 };
+// The first four are general; kSixteen is our own, for artifact streams alone (matrix_coder.h, value_coder.h); kAuto is a
+// writer's choice of the smallest and never stands in a file.
+enum class Codec : uint8_t { kStored = 0, kBrotli = 1, kZstd = 2, kXz = 3, kSixteen = 4, kAuto = 5 };
 
-std::string_view codec_name(Codec codec);  // "stored", "brotli", "zstd", "xz"
+std::string_view codec_name(Codec codec);  // "stored", "brotli", "zstd", "xz", "sixteen", "auto"
 Codec parse_codec(std::string_view name);  // throws Error naming the known ones
-int default_level(Codec codec);            // 11, 22, 9 (xz preset 9 extreme), 0
+int default_level(Codec codec);            // 11, 22, 9 (xz preset 9 extreme), else 0
 void check_level(Codec codec, int level);  // throws Error outside of the codec's range
 
+// General codecs only, as the decoders below.
 Bytes encode(Codec codec, int level, std::span<const std::byte> input);
 
 // Throws Error ("stream NAME: ...") on any damage.

@@ -32,7 +32,8 @@ PackConfig load_config(const PackCommand& o, const ModelConfig& model) {
     config = read_pack_config(file.section("pack"), model.rope.train_len, o.config);
   }
   if (!config.rules.empty() && (o.matrix_bits > 0 || o.embedding_bits > 0)) {
-    fail("--bits, --embedding-bits: ", o.config, " has [[pack.rules]], which say how many bits each tensor gets; change those");
+    fail("--bits, --embedding-bits: ", o.config,
+         " has [[pack.rules]], which say how many bits each tensor gets; change those");
   }
   if (o.matrix_bits > 0) config.matrix.bits = o.matrix_bits;
   if (o.embedding_bits > 0) config.embedding.bits = o.embedding_bits;
@@ -54,7 +55,9 @@ void pack(const PackCommand& o) {
   const bool calibrate = !o.nearest && needs_hessians(config, *model.table, o.config.empty() ? o.input : o.config);
   if (!o.calib.empty() && !o.hessians.empty()) throw UsageError("--calib and --hessians: give one of them");
   if (calibrate && o.calib.empty() && o.hessians.empty()) {
-    throw UsageError("--hessians or --calib is required: what the training run collected, or shards to calibrate GPTQ on (or --nearest to round without)");
+    throw UsageError(
+        "--hessians or --calib is required: what the training run collected, or shards to calibrate GPTQ on (or "
+        "--nearest to round without)");
   }
   const uint64_t code_bytes = total_bytes(count_files(o.code));
   { const OutputFile probe(o.output); }  // an unwritable place is better known before the calibration
@@ -67,7 +70,8 @@ void pack(const PackCommand& o) {
     hessians = collect_hessians(&session, o.calib, config.calibration, o.console);
   }
   Artifact artifact = quantise_model(model, hessians, config, o.console);
-  o.console.say("coding with ", codec_name(config.stream.codec), " level ", config.stream.level,
+  o.console.say("coding with ", codec_name(config.stream.codec),
+                default_level(config.stream.codec) > 0 ? " level " + std::to_string(config.stream.level) : "",
                 config.codecs.empty() ? "" : " and the streams' own codecs", " ...");
   const PackReport report = write_verified(&artifact, o.output, code_bytes, config, o.over_budget);
   for (const auto& [name, stream] : config.codecs) {
@@ -77,8 +81,8 @@ void pack(const PackCommand& o) {
     }
   }
   const uint64_t total = report.artifact_bytes + report.code_bytes;
-  o.console.say("wrote ", o.output, ": ", report.artifact_bytes, " bytes, read back and compared; with ", report.code_bytes,
-                " bytes of code ", total, " of ", config.target_bytes);
+  o.console.say("wrote ", o.output, ": ", report.artifact_bytes, " bytes, read back and compared; with ",
+                report.code_bytes, " bytes of code ", total, " of ", config.target_bytes);
   o.console.result({{"artifact", o.output},
                     {"artifact_bytes", report.artifact_bytes},
                     {"code_bytes", report.code_bytes},
@@ -98,12 +102,17 @@ void add_pack_command(CLI::App& app) {
   c->add_option("-o,--out", o->output, "artifact to write (.s16)")->required();
   c->add_option("--config", o->config, "TOML file with [pack]; without it the defaults of PR 1584");
   c->add_option("--hessians", o->hessians, "what 'sixteen-train run --hessians' collected within the training time");
-  c->add_option("--calib", o->calib, "pattern of training shards to calibrate on instead, quoted; neither is needed when no rule says gptq");
+  c->add_option("--calib", o->calib,
+                "pattern of training shards to calibrate on instead, quoted; neither is needed when no rule says gptq");
   c->add_option("--bits", o->matrix_bits, "of matrices; overrides [pack] matrix_bits (6)")->check(CLI::Range(2, 8));
-  c->add_option("--embedding-bits", o->embedding_bits, "of the token embedding; overrides embedding_bits (8)")->check(CLI::Range(2, 8));
-  c->add_option("--codec", o->codec, "stored, brotli, zstd or xz, of all streams; overrides [pack] codec (brotli) and [pack.codecs]");
+  c->add_option("--embedding-bits", o->embedding_bits, "of the token embedding; overrides embedding_bits (8)")
+      ->check(CLI::Range(2, 8));
+  c->add_option("--codec", o->codec,
+                "auto, sixteen, stored, brotli, zstd or xz, of all streams; overrides [pack] codec (auto: each "
+                "stream's smallest) and [pack.codecs]");
   c->add_option("--level", o->level, "of the codec; default: its strongest")->check(kNonNegative);
-  c->add_option("--target-bytes", o->target_bytes, "limit of artifact and code in bytes; overrides target_bytes (16000000)")
+  c->add_option("--target-bytes", o->target_bytes,
+                "limit of artifact and code in bytes; overrides target_bytes (16000000)")
       ->check(kPositive);
   c->add_option("--code", o->code, "files and folders of code that count against the limit");
   c->add_flag("--nearest", o->nearest, "round to nearest where the rules say gptq, without calibration");

@@ -25,7 +25,7 @@ struct PackConfig {
   int64_t max_plain_numel = 65536;  // smaller tensors are stored as fp16, whatever their class
   std::vector<PackRule> rules;      // [[pack.rules]]; empty: the default ones, see rules_of()
   CalibrationConfig calibration;
-  StreamOptions stream{.codec = Codec::kBrotli, .level = 11, .shuffle_stride = 2};
+  StreamOptions stream{.codec = Codec::kAuto, .level = 0, .shuffle_stride = 2};
   std::map<std::string, StreamOptions> codecs;  // [pack.codecs.NAME] of single streams (codes2 ... codes8, scales, plain)
   int64_t target_bytes = 16000000;  // decimal; artifact and counted code together
 };

@@ -23,6 +23,7 @@ using testing::expect_error;
 using testing::Scratch;
 
 constexpr StreamOptions kStored{Codec::kStored, 0, 1};
+constexpr Codec kCodecs[] = {Codec::kStored, Codec::kBrotli, Codec::kZstd, Codec::kXz, Codec::kSixteen, Codec::kAuto};
 
 PackedTensor packed(const std::string& name, std::vector<int64_t> shape, int bits, std::vector<int8_t> codes,
                     const std::vector<float>& scales) {
@@ -72,29 +73,38 @@ void expect_equal(const Artifact& a, const Artifact& b) {
   }
 }
 
+std::string header_of(std::span<const std::byte> file) {
+  uint32_t sizes[2] = {};
+  std::memcpy(sizes, file.data() + 8, sizeof sizes);
+  const Bytes header = decode(Codec::kBrotli, file.subspan(16, sizes[0]), sizes[1], "header");
+  return {reinterpret_cast<const char*>(header.data()), header.size()};
+}
+
 const char kGoldenHeader[] =
     R"({"config":"{\"layers\": 2}","metadata":{"producer":"test"},)"
-    R"("streams":[["codes6","stored",0,1,6,6],["codes8","stored",0,1,2,2],["scales","stored",0,1,6,6],)"
-    R"(["plain","stored",0,1,8,8]],"tensors":[["w",6,2,3],["e",8,1,2],["g","F16",2],["s","F32"]]})";
+    R"("streams":[[6,"stored",0,1],[2,"stored",0,1],[6,"stored",0,1],[8,"stored",0,1]],)"
+    R"("tensors":[["w",6,2,3],["e",8,1,2],["g","F16",2],["s","F32"]]})";
 const char kGoldenStreams[] = "e1 00 1f 01 ff 02   7f 81   00 38 00 40 00 34   00 3c 00 c0  00 00 80 3f";
 
 // docs/FORMATS.md explains these bytes. The coded header is what Brotli 1.0.9 writes; any other encoding of the same text
 // is as good, so only the reader is held to it on other versions.
 const char kGoldenFile[] =
-    "53313641010000008f00000000000000f400000000000000"
-    "1ff300201c07b9b9c42b1304772f3482706da9ca6583bf8731a45bcabe080e930abf07c3374b9748"
-    "df64d1e97b7a1e6088a9667140b5286b6174bed2f7c3f5868f767c90368b4e783762363c736eec8b"
-    "bc9527c6d91a34399a7542cc60bcd32477dce30a083d2f6c0aa52953864258d88d1c651fade26eac"
-    "30e2cdaf6ffffe50a2c6091844306e7014250159aa5007"
-    "e1001f01ff027f81003800400034003c00c00000803f"
-    "6e67b731d3185a84cefd7ba40c077d11edc1fefb8526ce9820baa15cb95eccee";
+    "533136410200000083000000c90000001fc800601c07b9b9c42b1304772f3482706da9ca"
+    "6583dbc378a45bcabe080e930aff0f86354b9748dfd461e9d3c969cb28e1ab061a505bd2"
+    "a216000518626e63c3e5f209125491255d0f908d8bd91bfba26fe589790603c9cabc8351"
+    "06e39926dc4dbf5f8f8b3612574203558619efd082377e32aac409aa841aba8b430cf068"
+    "45a903e1001f01ff027f81003800400034003c00c00000803f546991c3be141db2062a61"
+    "cc9c5a11d73f927225d791e8eccf4c5e652f869a1b";
 
 TEST(Artifact, GoldenBytesAreRead) {
   const Artifact artifact = parse_artifact(testing::from_hex(kGoldenFile), "golden.s16");
   expect_equal(artifact, sample());
   ASSERT_EQ(artifact.streams.size(), 4u);
   EXPECT_EQ(artifact.streams[0].name, "codes6");
+  EXPECT_EQ(artifact.streams[0].tensor, 0);
+  EXPECT_EQ(artifact.streams[1].name, "codes8");
   EXPECT_EQ(artifact.streams[3].name, "plain");
+  EXPECT_EQ(artifact.streams[3].tensor, -1);
   EXPECT_EQ(artifact.streams[3].offset + 8 + 32, artifact.file_bytes);
 }
 
@@ -103,13 +113,11 @@ TEST(Artifact, GoldenBytesAreWritten) {
   const Bytes file = serialise_artifact(&artifact, {}, kStored);
   const bool same_brotli = BrotliEncoderVersion() == 0x1000009;
   EXPECT_TRUE(!same_brotli || file == testing::from_hex(kGoldenFile));
-  uint64_t coded = 0, raw = 0;
-  std::memcpy(&coded, file.data() + 8, 8);
-  std::memcpy(&raw, file.data() + 16, 8);
-  EXPECT_EQ(Bytes(file.begin(), file.begin() + 8), testing::from_hex("53 31 36 41  01 00 00 00"));
-  const Bytes header = decode(Codec::kBrotli, std::span(file).subspan(24, coded), raw, "header");
-  EXPECT_EQ(header, testing::from_text(kGoldenHeader));
-  const Bytes streams(file.begin() + 24 + static_cast<std::ptrdiff_t>(coded), file.end() - 32);
+  EXPECT_EQ(Bytes(file.begin(), file.begin() + 8), testing::from_hex("53 31 36 41  02 00 00 00"));
+  EXPECT_EQ(header_of(file), kGoldenHeader);
+  uint32_t coded = 0;
+  std::memcpy(&coded, file.data() + 8, 4);
+  const Bytes streams(file.begin() + 16 + static_cast<std::ptrdiff_t>(coded), file.end() - 32);
   EXPECT_EQ(streams, testing::from_hex(kGoldenStreams));
   const Sha256 digest = sha256(std::span(file).first(file.size() - 32));
   EXPECT_EQ(std::memcmp(digest.data(), file.data() + file.size() - 32, 32), 0);
@@ -133,10 +141,7 @@ TEST(Artifact, MarkedTablesAreRoundedToBf16) {
   artifact.tensors[2].plain = testing::from_hex("01 3c  ff c3");  // 1 + 2^-10, -(4 - 2^-9)
   for (const size_t i : {0, 1, 2}) artifact.tensors[i].round_bf16 = true;
   const Bytes file = serialise_artifact(&artifact, {}, kStored);
-  uint64_t sizes[2] = {};
-  std::memcpy(sizes, file.data() + 8, sizeof sizes);
-  const Bytes header = decode(Codec::kBrotli, std::span(file).subspan(24, sizes[0]), sizes[1], "header");
-  const std::string text(reinterpret_cast<const char*>(header.data()), header.size());
+  const std::string text = header_of(file);
   EXPECT_NE(text.find(R"([["w","6:BF16",2,3],["e","8:BF16",1,3],["g","F16:BF16",2],["s","F32"]])"), std::string::npos)
       << text;
   const Artifact read = parse_artifact(file, "x.s16");
@@ -169,7 +174,7 @@ TEST(Artifact, RoundTripsUnderEveryCodec) {
     for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
     artifact.tensors.push_back(plain(std::string(dtype_name(dtype)), {11}, dtype, bytes));
   }
-  for (const Codec codec : {Codec::kStored, Codec::kBrotli, Codec::kZstd, Codec::kXz}) {
+  for (const Codec codec : kCodecs) {
     for (const int stride : {1, 2, 3, 255}) {
       const std::map<std::string, StreamOptions> options = {{"scales", {Codec::kZstd, 3, 2}}};
       const Bytes file = serialise_artifact(&artifact, options, {codec, default_level(codec), stride});
@@ -180,10 +185,36 @@ TEST(Artifact, RoundTripsUnderEveryCodec) {
       ASSERT_EQ(read.streams.size(), 9u);
       for (size_t i = 0; i < read.streams.size(); ++i) {
         EXPECT_EQ(read.streams[i].offset, artifact.streams[i].offset);
-        EXPECT_EQ(read.streams[i].options.codec, read.streams[i].name == "scales" ? Codec::kZstd : codec);
+        EXPECT_NE(read.streams[i].options.codec, Codec::kAuto);
+        const Codec expected = read.streams[i].name == "scales" ? Codec::kZstd : codec;
+        EXPECT_TRUE(expected == Codec::kAuto || read.streams[i].options.codec == expected);
       }
       EXPECT_EQ(serialise_artifact(&artifact, options, {codec, default_level(codec), stride}), file);  // deterministic
     }
+  }
+}
+
+// The smallest codec, stream by stream: general ones for what repeats, ours for what is drawn.
+TEST(Artifact, AutoTakesTheSmallest) {
+  std::mt19937 random(4);
+  std::vector<int8_t> drawn(256 * 512), repeated(256 * 512);
+  for (size_t i = 0; i < drawn.size(); ++i) {
+    drawn[i] = static_cast<int8_t>((random() % 16 + random() % 16 + random() % 16 + random() % 16) / 2 - 15);
+    repeated[i] = i < 1000 ? drawn[i] : repeated[i - 1000];
+  }
+  Artifact artifact;
+  artifact.config_json = "{}";
+  artifact.tensors.push_back(packed("drawn", {256, 512}, 6, drawn, std::vector<float>(256, 0.1f)));
+  artifact.tensors.push_back(packed("repeated", {256, 512}, 6, repeated, std::vector<float>(256, 0.1f)));
+  serialise_artifact(&artifact, {}, {});
+  EXPECT_EQ(artifact.streams[0].options.codec, Codec::kSixteen);
+  EXPECT_NE(artifact.streams[1].options.codec, Codec::kSixteen);
+  std::vector<uint64_t> chosen;
+  for (const StreamInfo& stream : artifact.streams) chosen.push_back(stream.coded_bytes);
+  for (const Codec codec : kCodecs) {
+    if (codec == Codec::kAuto) continue;
+    serialise_artifact(&artifact, {}, {codec, default_level(codec), 1});
+    for (size_t i = 0; i < chosen.size(); ++i) EXPECT_LE(chosen[i], artifact.streams[i].coded_bytes) << i << codec_name(codec);
   }
 }
 
@@ -195,7 +226,7 @@ TEST(Artifact, EmptyModelIsAnArtifact) {
 }
 
 TEST(Artifact, EveryLengthIsChecked) {
-  for (const Codec codec : {Codec::kStored, Codec::kBrotli}) {
+  for (const Codec codec : {Codec::kStored, Codec::kBrotli, Codec::kSixteen}) {
     Artifact artifact = sample();
     testing::expect_length_checked(serialise_artifact(&artifact, {}, {codec, default_level(codec), 2}),
                                    [](const ByteVector& file) { parse_artifact(file, "x.s16"); });
@@ -203,7 +234,7 @@ TEST(Artifact, EveryLengthIsChecked) {
 }
 
 TEST(Artifact, EveryFlipIsRefused) {
-  for (const Codec codec : {Codec::kStored, Codec::kBrotli, Codec::kZstd, Codec::kXz}) {
+  for (const Codec codec : kCodecs) {
     Artifact artifact = sample();
     const Bytes file = serialise_artifact(&artifact, {}, {codec, default_level(codec), 1});
     EXPECT_EQ(testing::count_accepted_flips(file, [](const ByteVector& flipped) { parse_artifact(flipped, "x.s16"); }), 0u);
@@ -222,10 +253,12 @@ TEST(Artifact, FilesAndForeignFiles) {
   expect_error("No such file", [&] { is_artifact(scratch.path("none")); });
   scratch.write("short", testing::from_text("S1"));
   EXPECT_FALSE(is_artifact(scratch.path("short")));
-  expect_error("truncated: expected at least 56 bytes", [&] { parse_artifact(testing::from_text("S16A"), "x.s16"); });
+  expect_error("truncated: expected at least 48 bytes", [&] { parse_artifact(testing::from_text("S16A"), "x.s16"); });
   ByteVector version = testing::from_hex(kGoldenFile);
-  version[4] = std::byte{2};
-  expect_error("expected artifact version 1, found 2", [&] { parse_artifact(version, "x.s16"); });
+  for (const int other : {1, 3}) {
+    version[4] = static_cast<std::byte>(other);
+    expect_error("expected artifact version 2, found " + std::to_string(other), [&] { parse_artifact(version, "x.s16"); });
+  }
 }
 
 TEST(Artifact, WriterRefusesWhatNoReaderTakes) {
@@ -244,6 +277,7 @@ TEST(Artifact, WriterRefusesWhatNoReaderTakes) {
   refused("not finite", [](Artifact* a) { a->tensors[0].scales[1] = 0x7c00; });
   refused("shuffle stride", [](Artifact*) {}, {Codec::kStored, 0, 0});
   refused("level", [](Artifact*) {}, {Codec::kBrotli, 12, 1});
+  refused("level", [](Artifact*) {}, {Codec::kSixteen, 1, 1});
 }
 
 }  // namespace

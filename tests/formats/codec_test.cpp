@@ -80,7 +80,7 @@ TEST(Codec, FlipsNeverChangeTheSize) {
 
 TEST(Codec, Names) {
   for (const Codec codec : kAll) EXPECT_EQ(parse_codec(codec_name(codec)), codec);
-  expect_error("expected stored, brotli, zstd or xz", [] { parse_codec("gzip"); });
+  expect_error("expected auto, sixteen, stored, brotli, zstd or xz", [] { parse_codec("gzip"); });
 }
 
 TEST(Codec, ShuffleIsAPermutation) {

@@ -217,7 +217,7 @@ TEST(PackRules, CodecsOfSingleStreams) {
   expect_error("r.toml: [pack.codecs.plain] zstd level 23",
                [] { parse("[pack.codecs]\nplain = {codec = 'zstd', level = 23}"); });
   expect_error("r.toml: [pack.codecs.plain] shuffle_stride", [] { parse("[pack.codecs]\nplain.shuffle_stride = 0"); });
-  expect_error("r.toml: [pack] brotli level 12", [] { parse("", "level = 12"); });
+  expect_error("r.toml: [pack] brotli level 12", [] { parse("", "codec = 'brotli'\nlevel = 12"); });
 }
 
 }  // namespace

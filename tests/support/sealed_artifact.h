@@ -19,7 +19,7 @@ inline void reseal(Bytes* file) {
 
 inline Bytes seal_artifact(std::string_view index, std::span<const std::byte> streams) {
   const Bytes header = encode(Codec::kBrotli, 1, std::as_bytes(std::span(index)));
-  const uint64_t lengths[] = {header.size(), index.size()};
+  const uint32_t lengths[] = {static_cast<uint32_t>(header.size()), static_cast<uint32_t>(index.size())};
   Bytes file(kArtifactPrefixBytes + header.size() + streams.size() + sizeof(Sha256));
   std::memcpy(file.data(), kArtifactMagic.data(), kArtifactMagic.size());
   std::memcpy(file.data() + 4, &kArtifactVersion, sizeof kArtifactVersion);
