@@ -13,10 +13,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <map>
 
 #include "formats/error.h"
-#include "formats/file.h"
 #include "graph/sockets.h"
 
 namespace sixteen {
@@ -33,7 +34,8 @@ int free_port() {
 
 std::vector<std::string> own_command_line() {
   std::vector<std::string> arguments;
-  const std::string text = read_text_file("/proc/self/cmdline");
+  std::ifstream file("/proc/self/cmdline");  // its size is said to be 0, so it cannot be mapped
+  const std::string text(std::istreambuf_iterator<char>(file), {});
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\0', begin), text.size());
     arguments.push_back(text.substr(begin, end - begin));

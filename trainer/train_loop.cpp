@@ -85,21 +85,21 @@ void Trainer::stop_if_asked() {
 }
 
 // What may come between two steps; the last step is followed by run()'s own.
-void Trainer::between_steps(Clock::time_point* last_save) {
+void Trainer::between_steps() {
   const TrainConfig& c = options_.train;
   if (validation_ && c.val_every > 0 && step_ % c.val_every == 0) validate_now("raw", looping());
   stop_if_asked();
-  if (c.checkpoint_seconds > 0 && seconds_since(*last_save) > c.checkpoint_seconds) {
+  if (save_due_) {
     save();
     log_->event(step_, "checkpoint written");
-    *last_save = Clock::now();
+    last_save_ = Clock::now();
   }
 }
 
 void Trainer::loop_until_done(RunResult* result) {
   Progress progress(options_.console, "training", 0, "steps");
   const int64_t first = step_;
-  auto last_save = Clock::now();
+  last_save_ = Clock::now();
   Interval interval;
   bool was_looping = looping();
   while (!finished()) {
@@ -115,7 +115,7 @@ void Trainer::loop_until_done(RunResult* result) {
       log_interval(interval);
       interval = {};
     }
-    if (!finished()) between_steps(&last_save);
+    if (!finished()) between_steps();
   }
 }
 

@@ -149,9 +149,15 @@ void Trainer::take_snapshot_when_due() {
 void Trainer::meet(double* loss, double norm, double seconds) {
   struct Part {
     double loss, norm, seconds;
-    int64_t leaves, interrupted;
+    int64_t leaves, interrupted, save_due;
   };
-  const Part mine{.loss = *loss, .norm = norm, .seconds = seconds, .leaves = share_.mine.count, .interrupted = interrupted() ? 1 : 0};
+  const double save_every = options_.train.checkpoint_seconds;
+  const Part mine{.loss = *loss,
+                  .norm = norm,
+                  .seconds = seconds,
+                  .leaves = share_.mine.count,
+                  .interrupted = interrupted() ? 1 : 0,
+                  .save_due = save_every > 0 && seconds_since(last_save_) > save_every ? 1 : 0};
   *loss = last_norm_ = 0;
   interrupted_ = false;
   const std::vector<Part> parts = ranks().gather(mine);
@@ -161,6 +167,7 @@ void Trainer::meet(double* loss, double norm, double seconds) {
     interrupted_ = interrupted_ || part.interrupted != 0;
   }
   step_seconds_ = parts.front().seconds;
+  save_due_ = parts.front().save_due != 0;
 }
 
 double Trainer::step() {

@@ -85,7 +85,7 @@ class Trainer {
   struct Interval;  // see train_loop.cpp
   void loop_until_done(RunResult* result);
   double timed_step(Interval* interval);  // returns the step's loss
-  void between_steps(std::chrono::steady_clock::time_point* last_save);
+  void between_steps();
   void stop_if_asked();
   void log_interval(const Interval& interval);
   double seconds_left(double seconds_per_step) const;
@@ -117,7 +117,8 @@ class Trainer {
   SnapshotMean swa_;
   bool fake_quant_ = false;
   std::string best_on_val_;  // once the validation data chose
-  bool interrupted_ = false;  // some rank was, as all know
+  bool interrupted_ = false, save_due_ = false;  // as all ranks know: some rank was; rank 0's clock says so
+  std::chrono::steady_clock::time_point last_save_ = std::chrono::steady_clock::now();
   double train_seconds_ = 0, step_seconds_ = 0, last_norm_ = 0, last_lr_scale_ = 1, peak_flops_ = 0;
 };
 

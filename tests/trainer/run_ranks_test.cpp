@@ -107,6 +107,27 @@ TEST_F(RunRanks, ThreeRanksAgreeWithOne) {
   EXPECT_GT(size, 1);
 }
 
+// Under the wall clock every decision is rank 0's: the loop, the end, when to save. Ranks that took their own would come to different
+// collectives, which ends or hangs the run.
+TEST_F(RunRanks, TheWallClockIsRankZeros) {
+  RunOptions o = options("wall", 1, "reduced");
+  o.train.clock = "wall";
+  o.train.steps = 1000000;
+  o.train.budget_seconds = 1.5;
+  o.train.checkpoint_seconds = 0.1;
+  start_worlds(4, [o](std::shared_ptr<World> world) {
+    RunOptions mine = o;
+    mine.world = std::move(world);
+    Trainer trainer(mine);
+    const RunResult result = trainer.run();
+    require(trainer.looping(), "the loop is off");
+    const std::vector<double> steps = trainer.session().device().ranks().gather(static_cast<double>(result.steps) + result.train_seconds);
+    for (const double other : steps) require(other == steps[0], "other steps or seconds");
+  });
+  for (int r = 0; r < 4; ++r) expect_good(r);
+  EXPECT_GE(TrainStateFile(o.out + ".state").progress().elapsed_ms, 1500);
+}
+
 TEST_F(RunRanks, AStepThatCannotBeSharedIsRefused) {
   const RunOptions o = options("o", 4, "local");
   const auto refusal = [&](int ranks) -> std::string {
