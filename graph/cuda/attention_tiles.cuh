@@ -9,6 +9,7 @@
 #pragma once
 
 #include "graph/cuda/attention.h"
+#include "graph/cuda/pack.cuh"
 
 namespace sixteen::cuda {
 
