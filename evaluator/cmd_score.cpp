@@ -5,13 +5,13 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "evaluator/commands.h"
 #include "evaluator/method_flags.h"
 // uncounted: begin
 #include "evaluator/ledger.h"
 #include "evaluator/report.h"
+#include "model/launcher.h"
 // uncounted: end
 #include "evaluator/scoring.h"
 #include "formats/error.h"
@@ -29,7 +29,7 @@ struct ScoreCommand {
   MethodFlags method;
   int64_t snapshots = 4;
   bool resume_ledger = false;
-  int threads = 0;
+  int threads = 0, gpus = 0;
   Console console;
 };
 
@@ -62,7 +62,9 @@ void run(ScoreCommand& o) {
          "; give the tokenizer that the model was trained with");
   }
   const ByteTables tables = tokenizer.byte_tables(model.config.vocab);
+  std::shared_ptr<World> world;
   // uncounted: begin
+  world = launch_or_join(o.gpus, &o.console);  // what is wrong up to here is said once
   const auto started = LedgerRecorder::Clock::now();  // of the evaluation: validation tokens are read from here on
   // uncounted: end
   const std::vector<uint16_t> tokens = read_shards(o.data, model.config.vocab);
@@ -70,31 +72,39 @@ void run(ScoreCommand& o) {
   if (static_cast<int64_t>(tokens.size()) < window + 1) {
     fail(o.data, ": ", tokens.size(), " tokens, but one window needs ", window + 1, "; give more text or a smaller --window");
   }
-  Session session(make_device(o.device, o.threads), model.config, model.table);
+  Session session(make_device(o.device, o.threads, world), model.config, model.table);
   session.set_weights(model.store);
+  const Communicator& ranks = session.device().ranks();
+  const bool writes = ranks.rank() == 0;
   for (const std::string& path : {o.nll_out, o.report}) {
-    if (!path.empty()) OutputFile probe(path);  // an unwritable place is better known before the scoring
+    if (writes && !path.empty()) OutputFile probe(path);  // an unwritable place is better known before the scoring
   }
-  LedgerRecorder* recorder = nullptr;
+  ScoreWitness* witness = nullptr;
   // uncounted: begin
-  std::optional<LedgerRecorder> ledger;
-  if (!o.ledger.empty()) {
-    ledger.emplace(o.ledger, o.resume_ledger, o.snapshots, scored_files(o.model, o.data, o.tokenizer, tokenizer.bos_id()), started);
-    recorder = &*ledger;
+  std::unique_ptr<ScoreWitness> owned;
+  if (!o.ledger.empty() && writes) {
+    ScoredFiles files = scored_files(o.model, o.data, o.tokenizer, tokenizer.bos_id());
+    owned = std::make_unique<LedgerRecorder>(o.ledger, o.resume_ledger, o.snapshots, std::move(files), started);
+  } else if (!o.ledger.empty()) {
+    owned = std::make_unique<RankWitness>(o.ledger);
   }
+  witness = owned.get();
   // uncounted: end
   const bool keep_nll = !o.nll_out.empty() || !o.report.empty();
-  const ScoreOutcome r = run_scoring(method, &session, tokens, tables, tokenizer.bos_id(), keep_nll, o.console, recorder);
+  const ScoreOutcome r = run_scoring(method, &session, tokens, tables, tokenizer.bos_id(), keep_nll, o.console, witness);
   if (!std::isfinite(r.sum.nll)) fail(o.model, ": the loss is ", r.sum.nll, ": the weights overflow; was the training run sound?");
+  if (!writes) return;
 
+  const std::string device = (ranks.size() == 1 ? "" : std::to_string(ranks.size()) + " x ") + session.device().name();
   char bpb[32];
   std::snprintf(bpb, sizeof(bpb), "%.6f", r.sum.bpb());
   o.console.say(o.model, ": ", bpb, " bits per byte, loss ", r.sum.loss(), " nats a token; ", method_text(method));
   for (const std::string& note : score_notes(method, r)) o.console.say(note);
   o.console.say(r.sum.targets, " targets, ", r.sum.bytes, " bytes, ", r.windows.size(), " windows, ", format_duration(r.seconds), ", ",
-                format_count(static_cast<double>(r.sum.targets) / r.seconds), " targets/s on ", session.device().name());
-  write_outputs(o, model, method, r, bpb, session.device().name(), tokens, tables);
+                format_count(static_cast<double>(r.sum.targets) / r.seconds), " targets/s on ", device);
+  write_outputs(o, model, method, r, bpb, device, tokens, tables);
   nlohmann::json json = score_json(method, r);
+  json["ranks"] = ranks.size();
   json["model_bytes"] = model.file_bytes;
   json["model_sha256"] = to_hex(model.digest);
   o.console.result(json);
@@ -122,7 +132,10 @@ void add_score_command(CLI::App& app) {
       ->capture_default_str();
   // uncounted: end
   c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
-  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(kNonNegative)->capture_default_str();
+  c->add_option("--threads", o->threads, "CPU threads of a rank; 0: all cores, shared by the ranks")->check(kNonNegative)->capture_default_str();
+  // uncounted: begin
+  add_gpus_option(*c, &o->gpus);
+  // uncounted: end
   c->callback([o] { run(*o); });
 }
 

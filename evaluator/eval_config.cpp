@@ -1,10 +1,14 @@
 // See eval_config.h.
 #include "evaluator/eval_config.h"
 
+#include <bit>
+
 #include "formats/error.h"
 
 namespace sixteen {
 namespace {
+
+constexpr int64_t kMostParts = 1024;
 
 Edge read_edge(const std::string& name, const char* key, const std::string& where) {
   Edge edge = Edge::kExact;
@@ -19,6 +23,7 @@ void read_ttt(Section section, TttConfig* ttt, const std::string& where) {
   section.read("epochs", &ttt->epochs);
   section.read("chunk", &ttt->chunk);
   section.read("batch_seqs", &ttt->batch_seqs);
+  section.read("parts", &ttt->parts);
   section.read("momentum", &ttt->momentum);
   section.read("clip_norm", &ttt->clip_norm);
   section.read("freeze_blocks", &ttt->freeze_blocks);
@@ -83,6 +88,8 @@ void validate_ttt(const EvalConfig& c, const ModelConfig& model, const Checker& 
   check.require(t.lr >= 0, "ttt.lr", t.lr, "0 or more");
   check.require(t.epochs >= 0, "ttt.epochs", t.epochs, "0 or more");
   check.require(t.batch_seqs >= 1, "ttt.batch_seqs", t.batch_seqs, "1 or more");
+  check.require(t.parts >= 1 && t.parts <= kMostParts && std::has_single_bit(static_cast<uint64_t>(t.parts)), "ttt.parts", t.parts,
+                "a power of two, 1 to " + std::to_string(kMostParts));
   check.require(t.momentum >= 0 && t.momentum < 1, "ttt.momentum", t.momentum, "a number in [0, 1)");
   check.require(t.clip_norm >= 0, "ttt.clip_norm", t.clip_norm, "0 (none) or more");
   check.require(t.chunk >= c.window, "ttt.chunk", t.chunk, "at least the window of " + std::to_string(c.window));

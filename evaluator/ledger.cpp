@@ -115,7 +115,7 @@ struct LedgerRecorder::Impl {
   }
 
   void clock(const char* phase) {
-    Json body{{"kind", "clock"}, {"phase", phase}, {"utc", utc_now()}, {"seconds", seconds}};
+    Json body{{"kind", "clock"}, {"phase", phase}, {"utc", utc_now()}, {"seconds", seconds}, {"ranks", run->session().device().ranks().size()}};
     body["seconds"]["total"] = seconds_before + std::chrono::duration<double>(Clock::now() - started).count();
     writing([&] { ledger->append(body); });
     ++appended;
@@ -143,8 +143,8 @@ struct LedgerRecorder::Impl {
     Json body{{"kind", "state"}, {"chunk", chunk}, {"digests", digests}};
     const int64_t every = (static_cast<int64_t>(run->chunks().size()) + snapshots) / (snapshots + 1);
     if (chunk > 0 && snapshots > 0 && chunk % every == 0) {
-      const std::string name = "state-" + std::to_string(chunk) + ".safetensors", path = folder + "/" + name;
-      body["snapshot"] = name;
+      const std::string path = state_path(folder, chunk);
+      body["snapshot"] = path.substr(folder.size() + 1);
       if (access(path.c_str(), F_OK) != 0 || next >= old.records.size()) writing([&] { write_state(run, path); });
     }
     state_record = emit(body);
@@ -212,7 +212,7 @@ struct LedgerRecorder::Impl {
     const int64_t chunk = find_place();
     take_over(sum);
     if (chunk > 0 && run->method().scoring == Scoring::kTraining) {
-      restore_state(folder + "/state-" + std::to_string(chunk) + ".safetensors", digests, run);
+      restore_state(state_path(folder, chunk), digests, run);
     }
     if (nll != nullptr) nll->assign(old_nll.begin(), old_nll.begin() + static_cast<std::ptrdiff_t>(nlls));
     return chunk;
@@ -246,9 +246,10 @@ std::string LedgerRecorder::left() const { return impl_->left(); }
 int64_t LedgerRecorder::begin(ScoreRun* run, ScoreSum* sum, std::vector<float>* nll) {
   Impl& i = *impl_;
   i.run = run;
-  i.digests = state_digests(run);
+  i.digests = common_digests(run);
   i.spend("load");
   const int64_t chunk = i.resume ? i.go_on(sum, nll) : 0;
+  announce_place(run, chunk);
   if (!i.resume) {
     i.nll_file = std::make_unique<AppendFile>(nll_path(i.folder), 0);
     i.ledger = std::make_unique<LedgerFile>(ledger_path(i.folder));
@@ -291,7 +292,7 @@ void LedgerRecorder::trained(int64_t chunk, std::span<const TttStep> steps) {
   i.spend("update");
   if (!steps.empty()) {
     Json before = i.digests, losses = Json::array(), norms = Json::array();
-    i.digests = state_digests(i.run);
+    i.digests = common_digests(i.run);
     for (const TttStep& step : steps) {
       losses.push_back(step.loss);
       norms.push_back(step.grad_norm);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "evaluator/score_run.h"
+#include "evaluator/score_witness.h"
 #include "formats/ledger.h"
 #include "formats/sha256.h"
 
@@ -21,6 +22,7 @@ namespace sixteen {
 
 inline std::string ledger_path(const std::string& folder) { return folder + "/ledger.txt"; }
 inline std::string nll_path(const std::string& folder) { return folder + "/nll.f32"; }
+inline std::string state_path(const std::string& folder, int64_t chunk) { return folder + "/state-" + std::to_string(chunk) + ".safetensors"; }
 
 // The files of a run, as its first record names them.
 struct ScoredFiles {
@@ -37,21 +39,21 @@ void restore_state(const std::string& path, const nlohmann::json& digests, Score
 nlohmann::json target_ranges(std::span<const Window> windows);
 nlohmann::json trained_ranges(std::span<const int64_t> starts, int64_t window);
 
-class LedgerRecorder {
+class LedgerRecorder final : public ScoreWitness {  // of rank 0
  public:
   using Clock = std::chrono::steady_clock;
   // A new folder, or with `resume` one that is there. started: when the validation tokens were first read. snapshots: state files.
   LedgerRecorder(const std::string& folder, bool resume, int64_t snapshots, ScoredFiles files, Clock::time_point started);
-  ~LedgerRecorder();
+  ~LedgerRecorder() override;
 
   // First of all: writes or checks the first records. Returns the chunk to go on with and what was scored before it.
-  int64_t begin(ScoreRun* run, ScoreSum* sum, std::vector<float>* nll);
-  void scored(int64_t chunk, std::span<const float> nll, const ScoreSum& sum);
-  void trained(int64_t chunk, std::span<const TttStep> steps);  // also where the chunk trains on nothing
-  void finish(const ScoreSum& sum);
+  int64_t begin(ScoreRun* run, ScoreSum* sum, std::vector<float>* nll) override;
+  void scored(int64_t chunk, std::span<const float> nll, const ScoreSum& sum) override;
+  void trained(int64_t chunk, std::span<const TttStep> steps) override;
+  void finish(const ScoreSum& sum) override;
 
   // What the folder holds when the run ends here, and how to go on. Errors of writing to the folder say it.
-  std::string left() const;
+  std::string left() const override;
 
  private:
   struct Impl;

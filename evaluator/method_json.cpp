@@ -21,6 +21,10 @@ struct Writer {
   void field(const char* key, const Value* value) {
     json[key] = *value;
   }
+  template <class Value>
+  void field_or(const char* key, const Value* value, const Value&) {
+    field(key, value);
+  }
   template <class Enum, size_t n>
   void choice(const char* key, const Enum* value, const std::pair<Enum, const char*> (&names)[n]) {
     for (const auto& [one, name] : names) {
@@ -47,6 +51,11 @@ struct Reader {
       fail(where, ": method.", key, ": a value of the wrong type: ", json.at(key).dump());
     }
   }
+  template <class Value>
+  void field_or(const char* key, Value* value, const Value& absent) {
+    if (json.contains(key)) field(key, value);
+    else *value = absent;
+  }
   template <class Enum, size_t n>
   void choice(const char* key, Enum* value, const std::pair<Enum, const char*> (&names)[n]) {
     const nlohmann::json& found = at(key);
@@ -72,6 +81,7 @@ void visit(Visitor* v, Method* m) {
   v->field("ttt.epochs", &c->ttt.epochs);
   v->field("ttt.chunk", &c->ttt.chunk);
   v->field("ttt.batch_seqs", &c->ttt.batch_seqs);
+  v->field_or("ttt.parts", &c->ttt.parts, int64_t{1});  // ledgers before it was recorded: one
   v->field("ttt.momentum", &c->ttt.momentum);
   v->field("ttt.clip_norm", &c->ttt.clip_norm);
   v->field("ttt.freeze_blocks", &c->ttt.freeze_blocks);

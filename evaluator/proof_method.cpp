@@ -35,12 +35,14 @@ void each_setting(ProofMethod* m, Visit visit) {
   visit(18, &c.hash.before_norm);
   visit(19, &c.hash.own_previous);
   visit(20, &c.hash_lr_mult);
+  visit(21, &t.parts);
 }
 
 ProofMethod default_method(const ModelConfig& model) {
   ProofMethod m;
   m.score.scoring = Scoring::kSliding;
   m.score.config.window = model.rope.train_len;
+  m.score.config.ttt.parts = 1;  // of proofs from before the setting
   return m;
 }
 
@@ -50,7 +52,10 @@ ProofMethod relevant(ProofMethod m) {
   const EvalConfig plain;
   c.ttt.edge.reset();
   if (m.score.scoring == Scoring::kPlain) c.stride = plain.stride;
-  if (m.score.scoring != Scoring::kTraining) c.ttt = plain.ttt;
+  if (m.score.scoring != Scoring::kTraining) {
+    c.ttt = plain.ttt;
+    c.ttt.parts = 1;
+  }
   if (!m.score.hash) {
     c.hash = plain.hash;
     c.hash_lr_mult = plain.hash_lr_mult;

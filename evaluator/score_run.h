@@ -3,6 +3,8 @@
 // Plain and sliding windows come in blocks that train on nothing; score-first test-time training (spec_1584_1555 7.3, PR 461's
 // protocol) trains on a chunk after its targets are scored by weights that have seen only chunks before it. The hash embedding,
 // when there is one, starts at zero and trains along.
+// With ranks (the device's) score() and train() are collective: windows are shared out, and every rank holds all losses and the
+// same state (rank_shares.h).
 // Bites: weights, momentum and hash table persist over the whole text; the last chunk is not trained on. The length of the
 // stream decides how many chunks there are, and with it the learning rates: it is side information that a ledger declares.
 #pragma once
@@ -18,7 +20,9 @@
 #include "evaluator/eval_config.h"
 #include "evaluator/tap_in.h"
 #include "formats/tokenizer.h"
+#include "model/gradient_tree.h"
 #include "model/optim.h"
+#include "model/rank_sum.h"
 #include "model/score.h"
 #include "model/session.h"
 
@@ -34,6 +38,8 @@ struct TttStep {
   int64_t chunk = 0;
   double lr = 0, grad_norm = 0, loss = 0;  // norm before clipping; mean nats a target before the step
 };
+
+class LeafLosses;
 
 inline constexpr int64_t kScoreBlock = 65536;  // targets of a chunk that trains on nothing, about
 
@@ -70,9 +76,11 @@ class ScoreRun {
   std::span<const uint16_t> tokens() const { return tokens_; }
   const ByteTables& tables() const { return tables_; }
   TapIn* tap_in() { return tap_in_ ? &*tap_in_ : nullptr; }
+  TapInCounts tap_in_counts();  // of all ranks together; collective
 
  private:
   TttStep train_step(std::span<const int64_t> starts, double lr);
+  void add_gradients(std::span<const int64_t> starts, int64_t count, int64_t leaf, LeafLosses* losses);
 
   ScoreMethod method_;
   Session* session_;
@@ -81,7 +89,9 @@ class ScoreRun {
   int32_t bos_;
   std::vector<Chunk> chunks_;
   std::optional<TapIn> tap_in_;
-  std::unique_ptr<Sgd> sgd_;  // null without training
+  std::unique_ptr<Sgd> sgd_;  // null without training, as the next two
+  std::unique_ptr<GradientTree> tree_;
+  std::unique_ptr<RankSum> rank_sum_;
   std::vector<std::pair<std::string, Buffer>> state_;
   std::string stop_advice_ = "nothing was written";
 };

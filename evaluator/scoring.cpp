@@ -6,7 +6,7 @@
 #include <sstream>
 
 // uncounted: begin
-#include "evaluator/ledger.h"
+#include "evaluator/score_witness.h"
 // uncounted: end
 
 namespace sixteen {
@@ -38,7 +38,7 @@ std::string tap_in_text(const TapInConfig& t) {
 }  // namespace
 
 ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<const uint16_t> tokens, const ByteTables& tables,
-                         int32_t bos, bool keep_nll, const Console& console, LedgerRecorder* ledger) {
+                         int32_t bos, bool keep_nll, const Console& console, ScoreWitness* witness) {
   const int64_t targets = static_cast<int64_t>(tokens.size()) - 1;
   ScoreRun run(method, session, tokens, tables, bos);
   ScoreOutcome outcome;
@@ -51,12 +51,12 @@ ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<
   std::vector<float> nll;
   int64_t chunk = 0;
   // uncounted: begin
-  if (ledger != nullptr) chunk = ledger->begin(&run, &outcome.sum, keep_nll ? &outcome.nll : nullptr);
+  if (witness != nullptr) chunk = witness->begin(&run, &outcome.sum, keep_nll ? &outcome.nll : nullptr);
   // uncounted: end
   for (int64_t before = 0; before < chunk; ++before) windows += run.chunks()[before].windows.size();
   for (; chunk < static_cast<int64_t>(run.chunks().size()); ++chunk) {
     // uncounted: begin
-    if (ledger != nullptr) run.set_stop_advice(ledger->left());
+    if (witness != nullptr) run.set_stop_advice(witness->left());
     // uncounted: end
     const auto show = [&](int64_t done) { progress.update(windows + static_cast<uint64_t>(done), note); };
     nll.clear();
@@ -64,9 +64,9 @@ ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<
     outcome.sum.add(sum);
     if (keep_nll) outcome.nll.insert(outcome.nll.end(), nll.begin(), nll.end());
     // uncounted: begin
-    if (ledger != nullptr) {
-      ledger->scored(chunk, nll, sum);
-      run.set_stop_advice(ledger->left());
+    if (witness != nullptr) {
+      witness->scored(chunk, nll, sum);
+      run.set_stop_advice(witness->left());
     }
     // uncounted: end
     windows += run.chunks()[chunk].windows.size();
@@ -74,15 +74,15 @@ ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<
     const std::vector<TttStep> steps = run.train(chunk);
     outcome.ttt_steps += static_cast<int64_t>(steps.size());
     // uncounted: begin
-    if (ledger != nullptr) ledger->trained(chunk, steps);
+    if (witness != nullptr) witness->trained(chunk, steps);
     // uncounted: end
   }
   // uncounted: begin
-  if (ledger != nullptr) ledger->finish(outcome.sum);
+  if (witness != nullptr) witness->finish(outcome.sum);
   // uncounted: end
   progress.finish();
   outcome.seconds = progress.seconds();
-  if (run.tap_in() != nullptr) outcome.tap_in = run.tap_in()->counts();
+  outcome.tap_in = run.tap_in_counts();
   return outcome;
 }
 
@@ -123,7 +123,7 @@ std::vector<std::pair<std::string, std::string>> settings(const ScoreMethod& met
   if (method.scoring == Scoring::kTraining) {
     const TttConfig& t = c.ttt;
     rows.emplace_back("training", text("lr ", t.lr, ", ", t.epochs, " epochs, chunks of ", t.chunk, " targets, ", t.batch_seqs,
-                                       " windows a step, momentum ", t.momentum, ", clip ", t.clip_norm, ", ", t.freeze_blocks,
+                                       " windows a step in up to ", t.parts, " parts, momentum ", t.momentum, ", clip ", t.clip_norm, ", ", t.freeze_blocks,
                                        " blocks frozen, fake quantisation: ", fake_quant_name(t.fake_quant.scope)));
   }
   if (method.hash) {

@@ -14,7 +14,7 @@
 
 namespace sixteen {
 
-class LedgerRecorder;
+class ScoreWitness;
 
 struct ScoreOutcome {
   ScoreSum sum;
@@ -27,9 +27,10 @@ struct ScoreOutcome {
   std::vector<float> nll;       // as score_windows() fills it, when asked for
 };
 
-// Enables the hash embedding, scores all of `tokens`, shows progress. bos: the id that begins documents (Tap-In). ledger may be null.
+// Enables the hash embedding, scores all of `tokens`, shows progress. bos: the id that begins documents (Tap-In). witness may be
+// null. With ranks it is collective, and every one of them has the outcome.
 ScoreOutcome run_scoring(const ScoreMethod& method, Session* session, std::span<const uint16_t> tokens, const ByteTables& tables,
-                         int32_t bos, bool keep_nll, const Console& console, LedgerRecorder* ledger = nullptr);
+                         int32_t bos, bool keep_nll, const Console& console, ScoreWitness* witness = nullptr);
 
 // "sliding windows of 2048, stride 64, ..." in one line.
 std::string method_text(const ScoreMethod& method);

@@ -103,6 +103,12 @@ class TapInRow {
 struct TapInCounts {
   int64_t hints = 0, cross_hints = 0;        // after the entropy gate
   int64_t kept = 0, kept_cross = 0;          // among the top_k
+  void add(const TapInCounts& other) {
+    hints += other.hints;
+    cross_hints += other.cross_hints;
+    kept += other.kept;
+    kept_cross += other.kept_cross;
+  }
 };
 
 // The mixture as ScoreOptions wants it: with hints, so that logits stay on the device, or (for who needs whole distributions

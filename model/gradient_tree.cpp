@@ -95,9 +95,12 @@ std::unique_ptr<Executor> GradientTree::compile(Graph graph, Buffer* arena, cons
 
 void GradientTree::reserve(int64_t leaves) {
   const Communicator& ranks = session_->device().ranks();
-  const Share mine = share(leaves, ranks.rank(), ranks.size());
+  reserve_own(share(leaves, ranks.rank(), ranks.size()).count);
+}
+
+void GradientTree::reserve_own(int64_t own) {
   joins_.clear();
-  if (mine.count > 0) count_joins(mine.count, &joins_);
+  if (own > 0) count_joins(own, &joins_);
   while (levels_.size() < levels_for(joins_)) {
     Level level;
     Builder put, join;
@@ -117,11 +120,16 @@ void GradientTree::reserve(int64_t leaves) {
 }
 
 GradientTree::Share GradientTree::begin(int64_t leaves) {
-  reserve(leaves);
+  const Communicator& ranks = session_->device().ranks();
+  const Share mine = share(leaves, ranks.rank(), ranks.size());
+  begin_own(mine.count);
+  return mine;
+}
+
+void GradientTree::begin_own(int64_t own) {
+  reserve_own(own);
   added_ = depth_ = 0;
   session_->zero_grads();
-  const Communicator& ranks = session_->device().ranks();
-  return share(leaves, ranks.rank(), ranks.size());
 }
 
 void GradientTree::add_leaf() {

@@ -40,12 +40,14 @@ class GradientTree {
 
   void reserve(int64_t leaves);  // allocates what begin() would
   Share begin(int64_t leaves);   // zeroes the gradients; this rank's leaves
+  void begin_own(int64_t own);   // the same where the caller has shared them out: `own` leaves of this rank
   void add_leaf();               // does not wait
   void all_reduce();             // after this rank's last leaf; does not wait. One rank: nothing
   double mean_norm();            // of this rank's leaves before clipping, 0 without clip_norm; waits
 
  private:
   struct Level;
+  void reserve_own(int64_t own);
   std::unique_ptr<Executor> compile(Graph graph, Buffer* arena, const std::vector<Buffer>& totals);
 
   Session* session_;

@@ -30,7 +30,7 @@ const std::set<std::string>& left_out() {
       "evaluator/cmd_text.cpp", "evaluator/cmd_verify.cpp", "evaluator/exact_sum.cpp", "evaluator/file_trace.cpp", "evaluator/ledger.cpp",
       "evaluator/ledger_player.cpp", "evaluator/ledger_state.cpp", "evaluator/method_json.cpp", "evaluator/proof.cpp", "evaluator/report.cpp", "evaluator/svg.cpp",
       "evaluator/proof_method.cpp", "evaluator/proof_states.cpp", "evaluator/sampler.cpp", "evaluator/scorer_bench.cpp", "evaluator/scorer_causality.cpp",
-      "evaluator/scorer_client.cpp", "evaluator/scorer_distribution.cpp", "evaluator/scorer_leakage.cpp", "evaluator/scorer_process.cpp",
+      "evaluator/score_witness.cpp", "evaluator/scorer_client.cpp", "evaluator/scorer_distribution.cpp", "evaluator/scorer_leakage.cpp", "evaluator/scorer_process.cpp",
       "evaluator/scorer_streams.cpp", "evaluator/scorer_verify.cpp", "evaluator/verdict.cpp", "evaluator/verify_distribution.cpp",
       "evaluator/verify_ledger.cpp", "evaluator/verify_perturb.cpp", "evaluator/verify_records.cpp", "evaluator/verify_replay.cpp", "evaluator/verify_text.cpp"};
   return names;

@@ -214,7 +214,7 @@ TEST(ProofMethod, SettingsComeBack) {
   m.score.config.ttt.fake_quant = {FakeQuantConfig::Scope::kMatrices, -31};
   m.score.config.hash = {.buckets = 40, .multiplier = 31, .before_norm = true, .own_previous = true};
   const std::vector<ProofSetting> written = proof_settings(m, config);
-  EXPECT_EQ(written.size(), 15u);  // all that differ from the default
+  EXPECT_EQ(written.size(), 16u);  // all that differ from the default
   const ProofMethod back = proof_method(written, config, "x");
   EXPECT_EQ(settings(back.score), settings(m.score));
   EXPECT_EQ(back.arith, Arith::kNative);
@@ -228,7 +228,8 @@ TEST(ProofMethod, RefusesWhatCannotBe) {
   const auto refused = [&](const std::string& part, const std::vector<ProofSetting>& written) {
     expect_error(part, [&] { proof_method(written, config, "x.s16z"); });
   };
-  refused("setting 21 is unknown", {{21, int64_t{1}}});
+  refused("setting 22 is unknown", {{22, int64_t{1}}});
+  refused("ttt.parts: expected a power of two", {{2, int64_t{2}}, {4, int64_t{8}}, {21, int64_t{3}}});
   refused("setting 2 is out of range", {{2, int64_t{3}}});
   refused("setting 2 is out of range", {{2, int64_t{-1}}});
   refused("setting 5 is out of range", {{5, int64_t{2}}});

@@ -8,6 +8,7 @@
 #include "model/score.h"
 #include "model/windows.h"
 #include "tests/support/bytes.h"
+#include "tests/support/score_case.h"
 #include "tests/support/tiny_model.h"
 
 namespace sixteen {
@@ -17,55 +18,13 @@ using testing::tiny_config;
 using testing::tiny_store;
 using testing::tiny_tokens;
 
-constexpr int64_t kVocab = 96, kWindow = 32, kStride = 8;
+using testing::Scored;
+using testing::Way;
+using testing::score;
+using testing::tiny_tables;
+
+constexpr int64_t kVocab = testing::kScoreVocab, kWindow = testing::kScoreWindow, kStride = testing::kScoreStride;
 constexpr Console kQuiet{.json = false, .quiet = true};
-
-// Byte counts that differ by token, with a boundary.
-ByteTables tiny_tables() {
-  ByteTables tables;
-  for (int64_t i = 0; i < kVocab; ++i) {
-    tables.base_bytes.push_back(static_cast<int16_t>(i == 1 ? 0 : 1 + i % 5));
-    tables.leading_space.push_back(i % 3 == 0);
-    tables.boundary.push_back(i == 1);
-  }
-  return tables;
-}
-
-EvalConfig eval_config(int64_t batch) {
-  EvalConfig config;
-  config.window = kWindow;
-  config.stride = kStride;
-  config.batch = batch;
-  config.ttt.chunk = 96;
-  config.ttt.lr = 0.05;
-  config.ttt.batch_seqs = 2;
-  return config;
-}
-
-struct Scored {
-  ScoreSum sum;
-  std::vector<float> nll, weights;  // weights: after test-time training
-};
-
-// What is scored and how; hash embedding and fake quantisation come with test-time training.
-struct Way {
-  const char* name;
-  Scoring scoring;
-  bool tap_in = false;
-};
-
-Scored score(const Way& way, int64_t batch, int threads, const std::vector<uint16_t>& tokens) {
-  const ParamStore store = tiny_store(tiny_config());
-  Session session(std::shared_ptr<Device>(make_device("cpu", threads)), tiny_config(), store.table);
-  session.set_weights(store);
-  ScoreMethod method{way.scoring, way.scoring == Scoring::kTraining, eval_config(batch)};
-  method.config.hash = {.buckets = 64, .multiplier = 2039};
-  if (way.tap_in) method.config.tap_in = {.enabled = true, .top_k = 20, .within_weight = 0.1};
-  const ScoreOutcome outcome = run_scoring(method, &session, tokens, tiny_tables(), 1, true, kQuiet);
-  ParamStore weights(store.table);
-  session.get_weights(&weights);
-  return {outcome.sum, outcome.nll, weights.flat};
-}
 
 class Scores : public ::testing::TestWithParam<Way> {};
 
@@ -147,7 +106,7 @@ TEST(Ttt, FakeQuantisationReachesTheTrainingPassAlone) {
   for (const bool fake : {false, true}) {
     Session session(std::shared_ptr<Device>(make_device("cpu", 2)), tiny_config(), store.table);
     session.set_weights(store);
-    EvalConfig config = eval_config(0);
+    EvalConfig config = testing::tiny_eval(0);
     if (fake) config.ttt.fake_quant.scope = FakeQuantConfig::Scope::kMatrices;
     nll[fake] = run_scoring({Scoring::kTraining, false, config}, &session, tokens, tiny_tables(), 1, true, kQuiet).nll;
   }
@@ -162,7 +121,7 @@ TEST(Ttt, TheHashTableHasALearningRateOfItsOwn) {
   for (const double mult : {1.0, 10.0, 0.0}) {
     Session session(std::shared_ptr<Device>(make_device("cpu", 2)), tiny_config(), store.table);
     session.set_weights(store);
-    EvalConfig config = eval_config(0);
+    EvalConfig config = testing::tiny_eval(0);
     config.ttt.chunk = 160;  // two chunks: one round of training
     config.ttt.epochs = 1;
     config.ttt.batch_seqs = 32;
@@ -189,7 +148,7 @@ TEST(Ttt, HelpsOnTextThatRepeatsAndDivergesWithAMessage) {
   const ParamStore store = tiny_store(tiny_config());
   Session session(std::shared_ptr<Device>(make_device("cpu", 2)), tiny_config(), store.table);
   session.set_weights(store);
-  EvalConfig config = eval_config(0);
+  EvalConfig config = testing::tiny_eval(0);
   config.ttt.lr = 1e30;
   testing::expect_error("[eval.ttt] lr",
                         [&] { run_scoring({Scoring::kTraining, false, config}, &session, tokens, tiny_tables(), 1, false, kQuiet); });

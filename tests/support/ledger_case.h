@@ -13,6 +13,7 @@
 #include "evaluator/scoring.h"
 #include "evaluator/verify.h"
 #include "formats/shard.h"
+#include "graph/world.h"
 #include "model/checkpoint.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_model.h"
@@ -59,16 +60,20 @@ class LedgerFiles {
     return m;
   }
 
-  // Scores into a folder; resume: goes on with it.
-  ScoreOutcome score(const ScoreMethod& method, const std::string& folder, bool resume = false) const {
+  // Scores into a folder; resume: goes on with it. On a rank of `world`, or alone.
+  ScoreOutcome score(const ScoreMethod& method, const std::string& folder, bool resume = false, int threads = 2,
+                     const std::shared_ptr<World>& world = nullptr) const {
     const Tokenizer tokenizer(path("t.model"));
     const ByteTables tables = tokenizer.byte_tables();
     const std::vector<uint16_t> tokens = read_shards(path("v.bin"), kVocab);
-    Session session(make_device("cpu", 2), model_->config, model_->table);
+    Session session(make_device("cpu", threads, world), model_->config, model_->table);
     session.set_weights(model_->store);
-    LedgerRecorder recorder(path(folder), resume, 2, scored_files(path("m.safetensors"), path("v.bin"), path("t.model"), tokenizer.bos_id()),
-                            LedgerRecorder::Clock::now());
-    return run_scoring(method, &session, tokens, tables, tokenizer.bos_id(), true, kQuiet, &recorder);
+    std::unique_ptr<ScoreWitness> witness = std::make_unique<RankWitness>(path(folder));
+    if (world == nullptr || world->rank() == 0) {
+      ScoredFiles files = scored_files(path("m.safetensors"), path("v.bin"), path("t.model"), tokenizer.bos_id());
+      witness = std::make_unique<LedgerRecorder>(path(folder), resume, 2, std::move(files), LedgerRecorder::Clock::now());
+    }
+    return run_scoring(method, &session, tokens, tables, tokenizer.bos_id(), true, kQuiet, witness.get());
   }
 
   VerifyOptions options(const std::string& folder) const {
