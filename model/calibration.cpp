@@ -7,13 +7,115 @@
 #include "formats/error.h"
 #include "formats/file.h"
 #include "formats/safetensors.h"
+#include "graph/builder.h"
+#include "graph/plan.h"
+#include "model/at_work.h"
 #include "model/checkpoint.h"
+#include "model/rank_sum.h"
 #include "model/shuffled_loader.h"
 
 namespace sixteen {
 namespace {
 
 constexpr const char* kFormatName = "sixteen hessians";
+
+// Batches are the leaves' contents: so many leaves at most, the same bits for as many ranks.
+constexpr int64_t kLeaves = 8;
+
+using Buffers = std::map<std::string, Buffer>;
+
+int64_t floats_of(const Buffer& buffer) { return static_cast<int64_t>(buffer.bytes() / sizeof(float)); }
+
+// to += from, all matrices at once.
+class Adder {
+ public:
+  explicit Adder(Device* device) : device_(device) {}
+  void add(const Buffers& to, const Buffers& from) {
+    if (executor_ == nullptr) compile(to);
+    for (const auto& [name, buffer] : to) {
+      executor_->bind(graph_.find("to." + name), buffer.data());
+      executor_->bind(graph_.find("from." + name), from.at(name).data());
+    }
+    executor_->run();
+  }
+
+ private:
+  void compile(const Buffers& like) {
+    const float one = 1;
+    one_ = device_->allocate(sizeof one);
+    device_->upload(one_.data(), &one, sizeof one);
+    Builder b;
+    const ValueId factor = b.input("one", {1});
+    for (const auto& [name, buffer] : like) {
+      const Shape shape{floats_of(buffer)};
+      b.add_scaled_by(b.state("to." + name, shape), b.input("from." + name, shape), factor, 1);
+    }
+    graph_ = b.finish();
+    const Plan plan = plan_memory(graph_);
+    executor_ = device_->compile(graph_, plan, device_->allocate(static_cast<size_t>(std::max<int64_t>(plan.arena_bytes, 1))));
+    executor_->bind(graph_.find("one"), one_.data());
+  }
+
+  Device* device_;
+  Graph graph_;
+  Buffer one_;
+  std::unique_ptr<Executor> executor_;
+};
+
+// One rank's leaves: batch after batch of the windows, of which it runs its own.
+class Calibrator {
+ public:
+  Calibrator(Session* session, const std::string& pattern, const CalibrationConfig& config, const Console& console)
+      : session_(session),
+        config_(config),
+        loader_(glob_files(pattern), 0, 1, config.seq_len, session->config().vocab),
+        adder_(&session->device()),
+        progress_(console, "calibration", static_cast<uint64_t>(config.windows), "windows") {}
+
+  int64_t batches() const { return (config_.windows + config_.batch - 1) / config_.batch; }
+
+  // Of leaves [begin, end) of `leaves`, up their tree. Ask for them in order.
+  Buffers sum(int64_t begin, int64_t end, int64_t leaves) {
+    Buffers sums;
+    if (end - begin == 1) {
+      run(batches() * begin / leaves, batches() * end / leaves, &sums);
+      return sums;
+    }
+    const int64_t middle = begin + (end - begin) / 2;
+    sums = sum(begin, middle, leaves);
+    adder_.add(sums, sum(middle, end, leaves));
+    return sums;
+  }
+
+  void finish() { progress_.finish(); }
+
+ private:
+  void run(int64_t begin, int64_t end, Buffers* sums) {
+    for (; drawn_ < begin; ++drawn_) draw();
+    for (; drawn_ < end; ++drawn_) {
+      session_->calibrate(ids_, draw(), config_.seq_len, true, sums);
+      progress_.update(static_cast<uint64_t>(std::min(config_.windows, (drawn_ + 1) * config_.batch)));
+      stop_if_interrupted();
+      session_->device().ranks().alive();
+    }
+  }
+
+  int64_t draw() {  // the next batch's windows
+    const int64_t rows = std::min(config_.batch, config_.windows - drawn_ * config_.batch);
+    ids_.resize(static_cast<size_t>(rows * config_.seq_len));
+    targets_.resize(ids_.size());
+    loader_.next_batch(rows, ids_.data(), targets_.data());
+    return rows;
+  }
+
+  Session* session_;
+  CalibrationConfig config_;
+  ShuffledLoader loader_;
+  Adder adder_;
+  Progress progress_;
+  std::vector<int32_t> ids_, targets_;
+  int64_t drawn_ = 0;
+};
 
 std::string weights_hash(const ParamStore& weights) { return content_hash(tensor_views(weights), {}); }
 
@@ -32,28 +134,22 @@ CalibrationConfig read_calibration(Section* pack, int64_t train_len, const std::
 
 Hessians collect_hessians(Session* session, const std::string& calib_pattern, const CalibrationConfig& config,
                           const Console& console) {
-  const int64_t seq = config.seq_len;
-  ShuffledLoader loader(glob_files(calib_pattern), 0, 1, seq, session->config().vocab);
-  std::map<std::string, Buffer> buffers;
-  Progress progress(console, "calibration", static_cast<uint64_t>(config.windows), "windows");
-  std::vector<int32_t> ids, targets;
-  int64_t batches = 0;
-  for (int64_t done = 0; done < config.windows; ++batches) {
-    const int64_t rows = std::min(config.batch, config.windows - done);
-    ids.resize(static_cast<size_t>(rows * seq));
-    targets.resize(ids.size());
-    loader.next_batch(rows, ids.data(), targets.data());
-    session->calibrate(ids, rows, seq, true, &buffers);
-    done += rows;
-    progress.update(static_cast<uint64_t>(done));
-    stop_if_interrupted();
-  }
-  progress.finish();
+  Device& device = session->device();
+  const AtWork at_work(device.ranks());
+  Calibrator calibrator(session, calib_pattern, config, console);
+  const int64_t batches = calibrator.batches(), leaves = sum_leaves(batches, kLeaves);
+  const LeafShare own = leaf_share(leaves, device.ranks().rank(), device.ranks().size());
+  // A rank without leaves needs buffers as well to take part: it runs the first leaf, which nobody takes from it.
+  const Buffers sums = calibrator.sum(own.first, own.first + std::max<int64_t>(own.count, 1), leaves);
+  calibrator.finish();
+  std::vector<RankSum::Part> parts;
+  for (const auto& [name, buffer] : sums) parts.push_back({buffer, floats_of(buffer)});
+  RankSum(&device, parts).run(leaves);
   Hessians hessians;
-  for (const auto& [name, buffer] : buffers) {
+  for (const auto& [name, buffer] : sums) {
     std::vector<float>& values = hessians[name];
-    values.resize(buffer.bytes() / sizeof(float));
-    session->device().download(values.data(), buffer.data(), buffer.bytes());
+    values.resize(static_cast<size_t>(floats_of(buffer)));
+    device.download(values.data(), buffer.data(), buffer.bytes());
     for (float& value : values) value /= static_cast<float>(batches);  // the record's scale; GPTQ does not depend on it
   }
   return hessians;

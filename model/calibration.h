@@ -2,7 +2,8 @@
 // file, so that a training run can collect them within its time and the packer needs no training data.
 //
 // Source: spec_1584_1555 6.1. Visits of looped layers add to one Hessian; the loop is on; c_k and c_v read c_q's input and use
-// its Hessian. The windows are the first of the training order (rank 0 of 1), the ones that training saw first.
+// its Hessian. The windows are the first of the training order (rank 0 of 1), the ones that training saw first; batches of them
+// are shared out among the device's ranks and added up one tree (rank_sum.h), so Hessians do not depend on the number of ranks.
 // Bites: Hessians belong to the weights they were collected under: the file holds those weights' hash.
 #pragma once
 
@@ -27,7 +28,7 @@ struct CalibrationConfig {
 // calib_windows, calib_batch and calib_seq_len of [pack]; the length defaults to the one that the model was trained at.
 CalibrationConfig read_calibration(Section* pack, int64_t train_len, const std::string& where);
 
-// Throws Error when the shards do not fit the model (vocabulary) or are too short.
+// On every rank, with the same bits; collective. Throws Error when the shards do not fit the model (vocabulary) or are too short.
 Hessians collect_hessians(Session* session, const std::string& calib_pattern, const CalibrationConfig& config,
                           const Console& console);
 

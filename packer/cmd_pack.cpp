@@ -6,6 +6,7 @@
 
 #include "formats/error.h"
 #include "formats/file.h"
+#include "model/launcher.h"
 #include "model/number_checks.h"
 #include "packer/code_size.h"
 #include "packer/commands.h"
@@ -18,7 +19,7 @@ struct PackCommand {
   std::string input, output, config, calib, hessians, codec, device = "cpu";
   std::vector<std::string> code;
   int64_t target_bytes = -1;
-  int matrix_bits = 0, embedding_bits = 0, level = -1, threads = 0;
+  int matrix_bits = 0, embedding_bits = 0, level = -1, threads = 0, gpus = 0;
   bool nearest = false, over_budget = false;
   Console console;
 };
@@ -48,7 +49,7 @@ PackConfig load_config(const PackCommand& o, const ModelConfig& model) {
   return config;
 }
 
-void pack(const PackCommand& o) {
+void pack(PackCommand& o) {
   install_interrupt_handler();
   const Model model = load_checkpoint(o.input);
   const PackConfig config = load_config(o, model.config);
@@ -59,16 +60,20 @@ void pack(const PackCommand& o) {
         "--hessians or --calib is required: what the training run collected, or shards to calibrate GPTQ on (or "
         "--nearest to round without)");
   }
+  if (o.gpus > 1 && (!calibrate || !o.hessians.empty())) throw UsageError("--gpus is for --calib: nothing else is shared out");
+  const std::shared_ptr<World> world = launch_or_join(o.gpus, &o.console);
+  const bool writes = world == nullptr || world->rank() == 0;
   const uint64_t code_bytes = total_bytes(count_files(o.code));
-  { const OutputFile probe(o.output); }  // an unwritable place is better known before the calibration
+  if (writes) const OutputFile probe(o.output);  // an unwritable place is better known before the calibration
   Hessians hessians;
   if (calibrate && !o.hessians.empty()) {
     hessians = load_hessians(o.hessians, model.store, o.input);
   } else if (calibrate) {
-    Session session(make_device(o.device, o.threads), model.config, model.table);
+    Session session(make_device(o.device, o.threads, world), model.config, model.table);
     session.set_weights(model.store);
     hessians = collect_hessians(&session, o.calib, config.calibration, o.console);
   }
+  if (!writes) return;
   Artifact artifact = quantise_model(model, hessians, config, o.console);
   o.console.say("coding with ", codec_name(config.stream.codec),
                 default_level(config.stream.codec) > 0 ? " level " + std::to_string(config.stream.level) : "",
@@ -118,7 +123,8 @@ void add_pack_command(CLI::App& app) {
   c->add_flag("--nearest", o->nearest, "round to nearest where the rules say gptq, without calibration");
   c->add_flag("--over-budget", o->over_budget, "write the artifact even above the limit");
   c->add_option("--device", o->device, "of the calibration, cpu or cuda")->capture_default_str();
-  c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(kNonNegative)->capture_default_str();
+  c->add_option("--threads", o->threads, "CPU threads of a rank; 0: all cores, shared by the ranks")->check(kNonNegative)->capture_default_str();
+  add_gpus_option(*c, &o->gpus);
   c->callback([o] { pack(*o); });
 }
 

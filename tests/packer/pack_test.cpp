@@ -13,6 +13,7 @@
 #include "model/score.h"
 #include "packer/code_size.h"
 #include "tests/support/bytes.h"
+#include "tests/support/rank_threads.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_model.h"
 
@@ -255,6 +256,26 @@ TEST_F(Pack, HessiansSumTheVisitsOfLoopedLayers) {
   EXPECT_EQ(hessian_for(found, "blocks.2.attn.c_k.weight"), &found.at("blocks.2.attn.c_q.weight"));
   EXPECT_EQ(hessian_for(found, "blocks.2.attn.c_v.weight"), &found.at("blocks.2.attn.c_q.weight"));
   EXPECT_EQ(hessian_for(found, "blocks.2.attn.q_gain"), nullptr);
+}
+
+TEST_F(Pack, HessiansAreTheSameForAnyNumberOfRanks) {
+  for (const int64_t windows : {23, 1}) {  // twelve batches in eight leaves; one, fewer than ranks
+    CalibrationConfig config = tiny_pack().calibration;
+    config.windows = windows;
+    config.batch = 2;
+    Hessians alone;
+    for (const int ranks : {1, 2, 3, 4}) {
+      std::vector<Hessians> found(static_cast<size_t>(ranks));
+      testing::on_ranks(ranks, [&](int rank, std::shared_ptr<World> world) {
+        Session own(make_device("cpu", 1, std::move(world)), config_, store_.table);
+        own.set_weights(store_);
+        found[static_cast<size_t>(rank)] = collect_hessians(&own, shard_, config, kQuiet);
+      });
+      if (ranks == 1) alone = found.front();
+      ASSERT_FALSE(alone.empty());
+      for (const Hessians& one : found) EXPECT_EQ(one, alone) << ranks << " ranks, " << windows << " windows";
+    }
+  }
 }
 
 TEST_F(Pack, CalibrationRefusesForeignShards) {
