@@ -82,7 +82,13 @@ void check_implied_bytes(const RecordLog& log, const LoggedScore& score, AuditFi
 void check_clocks(const RecordLog& log, AuditFindings* findings) {
   if (log.train_ms) {
     const double train = *log.train_ms + 1000 * log.hessian_s.value_or(0);
-    findings->judge(train <= kLimitMs, "training time", short_name(log), ": ", train / 1000, " s of 600, Hessians (", log.hessian_s.value_or(0), " s) included");
+    const double step = log.steps.value_or(0) > 0 ? *log.train_ms / static_cast<double>(*log.steps) : 0;
+    // A script that looks at its clock between steps ends up to one step late, as the baseline's own logs do; a step forced later is more.
+    if (train > kLimitMs && train <= kLimitMs + step && log.hessian_s.value_or(0) == 0) {
+      findings->note("training time", short_name(log), ": ", train / 1000, " s of 600: over by less than the step of ", step, " ms that crossed the limit");
+    } else {
+      findings->judge(train <= kLimitMs, "training time", short_name(log), ": ", train / 1000, " s of 600, Hessians (", log.hessian_s.value_or(0), " s) included");
+    }
   }
   if (log.eval_ms) findings->judge(*log.eval_ms <= kLimitMs, "evaluation time", short_name(log), ": ", *log.eval_ms / 1000, " s of 600");
   if (log.train_ms && log.steps && log.step_ms && *log.steps > 0) {
@@ -113,6 +119,7 @@ double equal_share(const RecordLog& a, const RecordLog& b) {
   double count = 0, equal = 0;
   for (const std::string& line : a.lines) {
     if (line.size() > 400 || !std::regex_search(line, timing)) continue;
+    if (line.find("effective=") != std::string::npos) continue;  // what GPTQ's reserve leaves of the limit: a setting, equal in all runs
     ++count;
     equal += others.count(line) > 0 ? 1 : 0;
   }
