@@ -354,10 +354,12 @@ BuildOptions Session::score_options(int64_t windows, int64_t seq, int64_t tail, 
           .logits_bf16 = logits_bf16};
 }
 
+// uncounted: begin
 std::vector<OpTime> Session::profile(const BuildOptions& options, const MachineRates& rates) {
   Program& p = program(options);
   return measure_op_times(p.model.graph, p.executor.get(), rates);
 }
+// uncounted: end
 
 int64_t Session::arena_bytes() const { return static_cast<int64_t>(arena_.bytes()); }
 

@@ -12,7 +12,9 @@
 #include "graph/cuda/gemm.h"
 #include "graph/cuda/kernels.h"
 #include "graph/cuda/launch.h"
+// uncounted: begin
 #include "graph/cuda/nccl_communicator.h"
+// uncounted: end
 #include "graph/cuda/sha256_leaf.h"
 
 namespace sixteen::cuda {
@@ -64,7 +66,9 @@ class CudaDevice : public Device {
 
   std::string gemm_library() const override { return card_->name + ", cublasLt " + std::to_string(Gemm::version()); }
   void use_gemm_choices(const GemmChoices& choices) override { card_->gemm->use(choices); }
+  // uncounted: begin
   GemmMeasurement measure_gemm() override { return card_->gemm->measure(card_->stream); }
+  // uncounted: end
 
   std::unique_ptr<Executor> compile(const Graph& graph, const Plan& plan, Buffer arena) override {
     return std::make_unique<CudaExecutor>(card_, graph, plan, std::move(arena));
@@ -94,11 +98,14 @@ CardFacts checked_card(const World* world) {
   else if (status == cudaErrorNoDevice) facts.cards = 0;
   else SIXTEEN_CUDA_CHECK(status);
   refuse(facts);
-  const int card = world != nullptr && facts.cards > 1 ? world->place().local_rank : 0;
+  int card = 0;
+  // uncounted: begin
+  if (world != nullptr && facts.cards > 1) card = world->place().local_rank;
   if (card >= facts.cards) {
     fail("--device cuda: rank ", world->rank(), " is number ", card, " of its host, which has ", facts.cards,
          " cards; start no more ranks a host than it has cards");
   }
+  // uncounted: end
   SIXTEEN_CUDA_CHECK(cudaSetDevice(card));
   cudaDeviceProp properties{};
   SIXTEEN_CUDA_CHECK(cudaGetDeviceProperties(&properties, card));
@@ -146,7 +153,9 @@ std::unique_ptr<Device> make_cuda_device(std::shared_ptr<World> world) {
   }
   card->gemm = std::make_unique<Gemm>(10 * facts.major + facts.minor);
   std::shared_ptr<Communicator> ranks = std::make_shared<Alone>();
+  // uncounted: begin
   if (world != nullptr) ranks = make_nccl_communicator(card, std::move(world));
+  // uncounted: end
   return std::make_unique<CudaDevice>(std::move(card), std::move(ranks));
 }
 
