@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "formats/bit_model.h"
+
 namespace sixteen {
 namespace {
 
@@ -88,6 +90,11 @@ CodePriors make_priors() {
         one[static_cast<size_t>(second_low_node(run, bit))] =
             share(sum(weights, from + half / 2, from + half), sum(weights, from, from + half));
       }
+    }
+  }
+  for (size_t index = 0; index < kSquareClasses; ++index) {
+    for (size_t node = 0; node < kNodes; ++node) {
+      priors.logit[index][node] = logit_tables().stretch[priors.one[index][node] >> 4];
     }
   }
   return priors;

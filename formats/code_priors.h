@@ -31,7 +31,8 @@ inline int second_low_node(int run, int bit) {
 }
 
 struct CodePriors {
-  std::array<std::array<uint16_t, kNodes>, kSquareClasses> one;  // probability of each decision being 1, of 65536
+  std::array<std::array<uint16_t, kNodes>, kSquareClasses> one;   // probability of each decision being 1, of 65536
+  std::array<std::array<int16_t, kNodes>, kSquareClasses> logit;  // the same as log-odds (bit_model.h)
   std::array<uint8_t, kSquareClasses> low_bits;
 };
 const CodePriors& code_priors();

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <memory>
 #include <vector>
 
 #include "formats/bit_model.h"
 #include "formats/check.h"
 #include "formats/code_priors.h"
+#include "formats/column_predictor.h"
 #include "formats/error.h"
 #include "formats/range_coder.h"
 
@@ -16,34 +18,37 @@ namespace sixteen {
 namespace {
 
 constexpr uint64_t kMostCodesAByte = 1420;  // a code is one bit or more that cost at least log2(256/255)
-constexpr int kInputs = 6;
 constexpr int kRecentClasses = 16;
 constexpr int kNeighbourClasses = 8;  // of the codes to the left, and of the one above
 
 // Mean squares are in 1/256, ratios of them in 1/4096.
 constexpr uint64_t kSquareLimit = 1 << 23;
 constexpr uint64_t kRatioOne = 1 << 12, kRatioLimit = 1 << 20;
-constexpr uint64_t kFirstSquare = 6;     // of codes, before any is known
-constexpr uint64_t kFirstCount = 64;     // and how many codes that is worth
-constexpr uint64_t kColumnCount = 16;    // how many codes of a column the mean of all is worth
-constexpr uint64_t kRowCount = 24;       // how many codes of a row the mean of the columns is worth
-constexpr uint64_t kRestCount = 4;       // the same, for what is left of a row
+constexpr uint64_t kFirstSquare = 6;                                      // of codes, before any is known
+constexpr uint64_t kFirstCount = 64;                                      // and how many codes that is worth
+constexpr uint64_t kFirstWorth = 16, kLeastWorth = 4, kMostWorth = 4096;  // in codes, of the mean of all columns
+constexpr uint64_t kRowsToJudge = 4;                                      // before that worth is estimated,
+constexpr size_t kColumnsJudged = 4096;                                   // from so many columns
+constexpr int64_t kRowsRemembered = 64, kMostGap = int64_t{1} << 31;
+constexpr uint64_t kLeastRestWorth = 2;
 constexpr size_t kRatioEvery = 16;       // columns between new ratios, and from the end those with one each
 constexpr uint64_t kMostRows = 1 << 14;  // in a column's sum; then sum and number are halved
 
-// An input's table: which estimates pick a row of it, how much its first probabilities are worth, its slowest pace.
+// Predicted matrices add what neighbours tell: adaptive probabilities, one table of them an input.
 struct InputSpec {
-  int classes_joined;  // square classes that share a row
-  int extra;           // rows for each of them
-  uint32_t worth, slowest;
+  int classes_joined;       // square classes that share a row of the table
+  int extra;                // rows for each of them
+  uint32_t worth, slowest;  // bits that the first probabilities are worth, and that the slowest ones remember
 };
-constexpr InputSpec kSpecs[kInputs] = {{1, 1, 60, 1000},
-                                       {1, 1, 60, 1000},
-                                       {2, kRecentClasses, 30, 500},
-                                       {4, kNeighbourClasses* kNeighbourClasses, 30, 500},
-                                       {1, 1, 60, 1000},
-                                       {1, 1, 60, 1000}};
-constexpr int32_t kFirstWeight = 13000, kMostWeight = 1 << 20;  // of 65536
+constexpr int kInputs = 3;
+constexpr InputSpec kSpecs[kInputs] = {
+    {2, kRecentClasses, 20, 300}, {4, kNeighbourClasses* kNeighbourClasses, 20, 300}, {1, 1, 60, 1000}};
+constexpr uint32_t kRoundingSquare = 21;  // 1/12: predictions are rounded to a code, the rest is a context
+constexpr int kHalfMean = 1 << (kMeanBits - 1), kSignMagnitudes = 8;
+constexpr uint32_t kFirstSeen = 4, kSlowestSign = 1000;
+constexpr int kWeightBits = 20;
+constexpr int32_t kOne = 1 << kWeightBits, kMostWeight = 16 * kOne;
+constexpr int kPlainPace = 16, kMixedPace = 12;  // shifts of the weights' steps
 
 // How large codes next to it are, against the expected square: 8 z^2 in steps that hold about as many each.
 int neighbour_class(int sum_of_three, uint32_t square) {
@@ -58,7 +63,7 @@ int neighbour_class(int sum_of_three, uint32_t square) {
 template <class Coder>
 class MatrixModel {
  public:
-  MatrixModel(Coder* coder, int64_t cols, int bits)
+  MatrixModel(Coder* coder, int64_t cols, int bits, bool predicted)
       : coder_(*coder),
         cols_(static_cast<size_t>(cols)),
         limit_((1 << (bits - 1)) - 1),
@@ -67,6 +72,11 @@ class MatrixModel {
         recent_(cols_),
         expected_(cols_),
         above_(cols_) {
+    for (auto& weights : weights_) weights.fill(kOne);
+    if (coder_.code(32768, predicted ? 1 : 0) == 0) return;
+    predictor_ = std::make_unique<ColumnPredictor>(cols_, limit_);
+    for (auto& weights : weights_) weights.fill(kOne / (1 + kInputs));
+    for (auto& counters : signs_) counters.fill(BitCounter(32768, kFirstSeen));
     for (size_t i = 0; i < kInputs; ++i) {
       const InputSpec& spec = kSpecs[i];
       std::vector<BitCounter>& table = tables_[i];
@@ -76,21 +86,32 @@ class MatrixModel {
         for (const uint16_t p : one) table.emplace_back(p, spec.worth);
       }
     }
-    for (auto& weights : weights_) weights.fill(kFirstWeight);
   }
 
   void row(int8_t* codes) {
     expect();
     RowState state{.target = rows_ == 0 ? expected_sum_ : row_square_, .recent = mean_};
+    const uint64_t each = expected_sum_ / cols_ + 1;
+    state.worth =
+        std::clamp(row_variance_ / (2 * each) / each, kLeastRestWorth, uint64_t{cols_} + kLeastRestWorth) * each;
     for (size_t j = 0; j < cols_; ++j) {
-      if (j % kRatioEvery == 0 || cols_ - j < kRatioEvery) new_ratios(&state);
-      pick(state, j);
+      if (j % kRatioEvery == 0 || cols_ - j < kRatioEvery) new_ratio(&state);
+      const uint32_t square = scaled(expected_[j], state.rest_ratio);
+      const size_t fine = static_cast<size_t>(square_class(square));
+      low_ = std::min<int>(priors_.low_bits[fine], most_low_bits_);
+      prior_ = priors_.logit[fine].data();
+      if (predictor_ != nullptr) pick(state, j, square);
+      const int mean = predictor_ == nullptr ? 0 : predictor_->predict(j);
+      centre_ = (mean + kHalfMean) >> kMeanBits;
+      fraction_ = mean - centre_ * (1 << kMeanBits) + kHalfMean;
       const int code = symbol(codes[j]);
       codes[j] = static_cast<int8_t>(code);
-      learn(std::abs(code), j, &state);
+      learn(std::abs(code - centre_), j, &state);
+      if (predictor_ != nullptr) predictor_->add(j, code, mean);
     }
+    if (predictor_ != nullptr) predictor_->end_row();
     total_ += state.seen;
-    row_square_ = rows_ == 0 ? state.seen : row_square_ + state.seen / 16 - row_square_ / 16;
+    learn_row(state.seen);
     ++rows_;
     ++column_rows_;
   }
@@ -99,7 +120,8 @@ class MatrixModel {
   struct RowState {
     uint64_t target;                  // sum of squares that the row is thought to have, from rows before
     uint64_t seen = 0, foreseen = 0;  // so far: found, and expected by columns
-    uint64_t row_ratio = kRatioOne, rest_ratio = kRatioOne;
+    uint64_t worth = 0;               // of columns' means, as a sum of squares, beside what the target leaves
+    uint64_t rest_ratio = kRatioOne;
     uint32_t recent;  // mean square of the last codes
     int left = 0, left2 = 0;
   };
@@ -111,19 +133,52 @@ class MatrixModel {
       for (uint64_t& square : squares_) square /= 2;
       column_rows_ /= 2;
     }
-    const uint64_t reciprocal = (uint64_t{1} << 32) / (column_rows_ + kColumnCount);
+    const uint64_t worth = mean_worth();
+    const uint64_t reciprocal = (uint64_t{1} << 32) / (column_rows_ + worth);
     expected_sum_ = 0;
+    const bool predicts = predictor_ != nullptr && predictor_->active();
     for (size_t j = 0; j < cols_; ++j) {
-      expected_[j] = static_cast<uint32_t>(((squares_[j] << 8) + kColumnCount * mean_) * reciprocal >> 32);
+      expected_[j] = predicts ? predictor_->expected_square(j) + kRoundingSquare
+                              : static_cast<uint32_t>(((squares_[j] << 8) + worth * mean_) * reciprocal >> 32);
       expected_sum_ += expected_[j];
     }
   }
 
-  void new_ratios(RowState* state) const {
-    const uint64_t each = expected_sum_ / cols_ + 1;
+  // The mean of rows' sums of squares and its variance, the last 64 rows or so.
+  void learn_row(uint64_t seen) {
+    if (rows_ == 0) {
+      row_square_ = seen;
+      row_variance_ = 2 * (seen / cols_) * seen;  // of independent codes
+      return;
+    }
+    const int64_t gap = static_cast<int64_t>(seen) - static_cast<int64_t>(row_square_);
+    const int64_t pace = static_cast<int64_t>(std::min<uint64_t>(rows_ + 1, kRowsRemembered));
+    const int64_t square = std::min(std::abs(gap), kMostGap) * std::min(std::abs(gap), kMostGap);
+    row_square_ = static_cast<uint64_t>(static_cast<int64_t>(row_square_) + gap / pace);
+    row_variance_ = static_cast<uint64_t>(static_cast<int64_t>(row_variance_) +
+                                          (square - static_cast<int64_t>(row_variance_)) / pace);
+  }
+
+  // How many codes of a column the mean of all columns is worth: 2 mean^2 (the variance of a bell curve's square) over the variance
+  // of the columns' true mean squares, which is that of the found ones less what chance gives them.
+  uint64_t mean_worth() const {
+    if (column_rows_ < kRowsToJudge) return kFirstWorth;
+    const size_t judged = std::min(cols_, kColumnsJudged);
+    uint64_t sum = 0, squares = 0;
+    for (size_t j = 0; j < judged; ++j) sum += (squares_[j] << 8) / column_rows_;
+    const uint64_t mean = sum / judged;
+    for (size_t j = 0; j < judged; ++j) {
+      const int64_t gap = static_cast<int64_t>((squares_[j] << 8) / column_rows_) - static_cast<int64_t>(mean);
+      squares += static_cast<uint64_t>(gap * gap);
+    }
+    const uint64_t found = squares / judged, chance = 2 * mean * mean / column_rows_;
+    if (found <= chance) return kMostWorth;
+    return std::clamp(2 * mean * mean / (found - chance), kLeastWorth, kMostWorth);
+  }
+
+  void new_ratio(RowState* state) const {
     const uint64_t left = state->target > state->seen ? state->target - state->seen : 0;
-    state->row_ratio = ratio(state->seen + kRowCount * each, state->foreseen + kRowCount * each);
-    state->rest_ratio = ratio(left + kRestCount * each, expected_sum_ - state->foreseen + kRestCount * each);
+    state->rest_ratio = ratio(left + state->worth, expected_sum_ - state->foreseen + state->worth);
   }
 
   static uint64_t ratio(uint64_t part, uint64_t all) { return std::min(part * kRatioOne / all, kRatioLimit); }
@@ -131,20 +186,14 @@ class MatrixModel {
     return static_cast<uint32_t>(std::min(square * by / kRatioOne, kSquareLimit));
   }
 
-  // Points every input at the row of its table for the code at column j.
-  void pick(const RowState& state, size_t j) {
-    const uint32_t square = scaled(expected_[j], state.row_ratio);
-    const int by_row = square_class(square);
-    const int recent =
-        std::clamp((square_class(state.recent) - by_row) / 4 + kRecentClasses / 2, 0, kRecentClasses - 1);
+  // Points every input at the row of its table for the code at column j, whose expected square this is.
+  void pick(const RowState& state, size_t j, uint32_t square) {
+    const int fine = square_class(square);
+    const int recent = std::clamp((square_class(state.recent) - fine) / 4 + kRecentClasses / 2, 0, kRecentClasses - 1);
     const int left = neighbour_class(2 * state.left + state.left2, square);
     const int above = neighbour_class(3 * above_[j], square);
-    low_ = std::min<int>(priors_.low_bits[static_cast<size_t>(by_row)], most_low_bits_);
-    const int rows[kInputs] = {by_row,
-                               square_class(expected_[j]),
-                               by_row / 2 * kRecentClasses + recent,
-                               (by_row / 4 * kNeighbourClasses + left) * kNeighbourClasses + above,
-                               square_class(scaled(expected_[j], state.rest_ratio)),
+    const int rows[kInputs] = {fine / 2 * kRecentClasses + recent,
+                               (fine / 4 * kNeighbourClasses + left) * kNeighbourClasses + above,
                                square_class((recent_[j] + expected_[j]) / 2)};
     for (size_t i = 0; i < kInputs; ++i) picked_[i] = &tables_[i][static_cast<size_t>(rows[i] * kNodes)];
   }
@@ -154,6 +203,7 @@ class MatrixModel {
     squares_[j] += square;
     state->seen += square << 8;
     state->foreseen += expected_[j];
+    if (predictor_ == nullptr) return;
     const int64_t now = int64_t{square} << 8;
     state->recent = static_cast<uint32_t>(state->recent + ((now - state->recent) >> 4));
     recent_[j] = static_cast<uint32_t>(rows_ == 0 ? now : recent_[j] + ((now - recent_[j]) >> 5));
@@ -164,8 +214,8 @@ class MatrixModel {
 
   // code: when encoding; returns it in both directions.
   int symbol(int code) {
-    const int magnitude = std::abs(code);
-    const int wanted = magnitude >> low_, most = limit_ >> low_;
+    const int magnitude = std::abs(code - centre_);
+    const int wanted = magnitude >> low_, most = (limit_ + std::abs(centre_)) >> low_;
     int run = 0;
     while (run < most && bit(run_node(run), run < wanted ? 1 : 0) != 0) ++run;
     int result = run;
@@ -175,28 +225,56 @@ class MatrixModel {
       if (low_ > 1) result = result * 2 + bit(second_low_node(run, first), magnitude >> (low_ - 2) & 1);
       for (int k = low_ - 3; k >= 0; --k) result = result * 2 + coder_.code(32768, magnitude >> k & 1);
     }
-    if (result == 0) return 0;
-    return coder_.code(32768, code < 0 ? 1 : 0) != 0 ? -result : result;
+    if (result != 0 && negative(result, code < centre_ ? 1 : 0)) result = -result;
+    return std::clamp(centre_ + result, -limit_, limit_);  // only damaged codes go beyond
   }
 
-  int bit(int node, int value) {
+  // The sign of a difference to the prediction: known where only one fits the limit.
+  bool negative(int magnitude, int wanted) {
+    if (centre_ - magnitude < -limit_) return false;
+    if (centre_ + magnitude > limit_) return true;
+    if (predictor_ == nullptr) return coder_.code(32768, wanted) != 0;
+    BitCounter& counter =
+        signs_[static_cast<size_t>(fraction_)][static_cast<size_t>(std::min(magnitude, kSignMagnitudes) - 1)];
+    const int result = coder_.code(std::clamp(counter.one(), kLeastOne, kMostOne), wanted);
+    counter.update(result, kSlowestSign, rates_);
+    return result != 0;
+  }
+
+  int bit(int node, int value) { return predictor_ == nullptr ? plain_bit(node, value) : mixed_bit(node, value); }
+
+  // The prior's log-odds, stretched by a weight that learns how the codes' shape differs from the bell curve's.
+  int plain_bit(int node, int value) {
+    int32_t& weight = weights_[static_cast<size_t>(low_ * kNodes + node)][0];
+    const int64_t sum = int64_t{weight} * prior_[node];
+    const int error = code_bit(sum, &value);
+    const int32_t moved = weight + ((prior_[node] * (error >> 1) + (1 << (kPlainPace - 1))) >> kPlainPace);
+    weight = std::clamp(moved, -kMostWeight, kMostWeight);
+    return value;
+  }
+
+  int mixed_bit(int node, int value) {
     auto& weights = weights_[static_cast<size_t>(low_ * kNodes + node)];
-    std::array<int, kInputs> logits;
+    std::array<int, 1 + kInputs> logits;
+    logits[kInputs] = prior_[node];
+    for (size_t i = 0; i < kInputs; ++i) logits[i] = logits_.stretch[picked_[i][node].one() >> 4];
     int64_t sum = 0;
-    for (size_t i = 0; i < kInputs; ++i) {
-      logits[i] = logits_.stretch[picked_[i][node].one() >> 4];
-      sum += int64_t{weights[i]} * logits[i];
-    }
-    const int logit = static_cast<int>(std::clamp<int64_t>(sum >> 16, -kLogitLimit, kLogitLimit));
-    const uint32_t one = std::clamp<uint32_t>(logits_.squash[static_cast<size_t>(logit + 2048)], kLeastOne, kMostOne);
-    const int result = coder_.code(one, value);
-    const int error = (result << 16) - static_cast<int>(one);
-    for (size_t i = 0; i < kInputs; ++i) {
-      const int32_t moved = weights[i] + ((logits[i] * (error >> 1) + 0x8000) >> 16);
+    for (size_t i = 0; i <= kInputs; ++i) sum += int64_t{weights[i]} * logits[i];
+    const int error = code_bit(sum, &value);
+    for (size_t i = 0; i <= kInputs; ++i) {
+      const int32_t moved = weights[i] + ((logits[i] * (error >> 1) + (1 << (kMixedPace - 1))) >> kMixedPace);
       weights[i] = std::clamp(moved, -kMostWeight, kMostWeight);
-      picked_[i][node].update(result, kSpecs[i].slowest, rates_);
     }
-    return result;
+    for (size_t i = 0; i < kInputs; ++i) picked_[i][node].update(value, kSpecs[i].slowest, rates_);
+    return value;
+  }
+
+  // Codes a bit at these log-odds (times 2^kWeightBits); returns what it was less its probability, of 65536.
+  int code_bit(int64_t sum, int* value) {
+    const int logit = static_cast<int>(std::clamp<int64_t>(sum >> kWeightBits, -kLogitLimit, kLogitLimit));
+    const uint32_t one = std::clamp<uint32_t>(logits_.squash[static_cast<size_t>(logit + 2048)], kLeastOne, kMostOne);
+    *value = coder_.code(one, *value);
+    return (*value << 16) - static_cast<int>(one);
   }
 
   Coder& coder_;
@@ -205,7 +283,7 @@ class MatrixModel {
   const CodePriors& priors_ = code_priors();
   const size_t cols_;
   const int limit_, most_low_bits_;  // of magnitudes; that any low bits keep within it
-  uint64_t rows_ = 0, column_rows_ = 0, total_ = 0, row_square_ = 0,
+  uint64_t rows_ = 0, column_rows_ = 0, total_ = 0, row_square_ = 0, row_variance_ = 0,
            expected_sum_ = 0;  // sums of squares: of all, of a usual row, of the columns' means
   uint32_t mean_ = 0;
   std::vector<uint64_t> squares_;            // by column: sum, no fraction
@@ -213,8 +291,12 @@ class MatrixModel {
   std::vector<uint8_t> above_;
   std::array<std::vector<BitCounter>, kInputs> tables_;
   std::array<BitCounter*, kInputs> picked_{};
-  std::array<std::array<int32_t, kInputs>, (kMostLowBits + 1) * kNodes> weights_;
+  std::array<std::array<int32_t, 1 + kInputs>, (kMostLowBits + 1) * kNodes> weights_;  // the prior's last; alone: first
   int low_ = 0;
+  const int16_t* prior_ = nullptr;
+  std::unique_ptr<ColumnPredictor> predictor_;  // where the stream says so
+  int centre_ = 0, fraction_ = 0;               // the prediction: rounded, and what that left over in 1/16, from 0 on
+  std::array<std::array<BitCounter, kSignMagnitudes>, 2 * kHalfMean> signs_;  // by fraction and magnitude
 };
 
 }  // namespace
@@ -222,7 +304,7 @@ class MatrixModel {
 Bytes encode_codes(std::span<const int8_t> codes, int64_t cols, int bits) {
   CHECK(cols > 0 && codes.size() % static_cast<size_t>(cols) == 0);
   RangeEncoder encoder;
-  MatrixModel<RangeEncoder> model(&encoder, cols, bits);
+  MatrixModel<RangeEncoder> model(&encoder, cols, bits, columns_correlate(codes, cols));
   std::vector<int8_t> row(static_cast<size_t>(cols));
   for (size_t begin = 0; begin < codes.size(); begin += row.size()) {
     std::copy_n(codes.begin() + static_cast<std::ptrdiff_t>(begin), row.size(), row.begin());
@@ -242,7 +324,7 @@ void decode_codes(std::span<const std::byte> coded, int64_t cols, int bits, cons
   CHECK(cols > 0 && codes.size() % static_cast<size_t>(cols) == 0);
   check_code_count(coded, name, codes.size());
   RangeDecoder decoder(coded);
-  MatrixModel<RangeDecoder> model(&decoder, cols, bits);
+  MatrixModel<RangeDecoder> model(&decoder, cols, bits, false);
   for (size_t begin = 0; begin < codes.size(); begin += static_cast<size_t>(cols)) model.row(codes.data() + begin);
   if (!decoder.at_end()) fail("stream ", name, ": more coded bytes than its codes take");
 }

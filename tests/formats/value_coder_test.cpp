@@ -82,7 +82,8 @@ TEST(ValueCoder, GoldenBytes) {
   tensors[0].values = {0x2c00, 0x2c10, 0x2bf0, 0x2c20};
   tensors[1].values = {0x2c04, 0x2c14, 0x2bf4, 0x2c24};
   tensors[2].values = {0xbc00, 0x0001};
-  const Bytes golden = testing::from_hex("bacff4bf6acbc3bcedcd84a5a3395b84354660d0");
+  const Bytes golden = testing::from_hex(
+      "bacff4bf6acbc3bcedcd84a5a3395b84354660d0");
   EXPECT_EQ(encode_values(tensors), golden);
   const std::vector<ValueTensor> again = decoded(golden, tensors);
   for (size_t i = 0; i < tensors.size(); ++i) EXPECT_EQ(again[i].values, tensors[i].values) << i;
