@@ -18,6 +18,7 @@ namespace sixteen {
 namespace {
 
 constexpr const char* kFormatName = "sixteen hessians";
+constexpr std::string_view kSensitivity = "sensitivity.";  // before the name of a matrix: version 2
 
 // Batches are the leaves' contents: so many leaves at most, the same bits for as many ranks.
 constexpr int64_t kLeaves = 8;
@@ -165,26 +166,33 @@ const std::vector<float>* hessian_for(const Hessians& hessians, const std::strin
   return found == hessians.end() ? nullptr : &found->second;
 }
 
-void save_hessians(const std::string& path, const Hessians& hessians, const ParamStore& weights) {
+void save_hessians(const std::string& path, const Hessians& hessians, const ParamStore& weights,
+                   const Sensitivities& sensitivities) {
   std::vector<TensorView> tensors;
   for (const auto& [name, values] : hessians) {
     const auto cols = static_cast<int64_t>(std::llround(std::sqrt(static_cast<double>(values.size()))));
     tensors.push_back({.name = name, .shape = {cols, cols}, .bytes = std::as_bytes(std::span(values))});
   }
+  for (const auto& [name, values] : sensitivities) {
+    tensors.push_back({.name = std::string(kSensitivity) + name,
+                       .shape = {static_cast<int64_t>(values.size())},
+                       .bytes = std::as_bytes(std::span(values))});
+  }
   std::map<std::string, std::string> metadata{
-      {"format", kFormatName}, {"version", "1"}, {"weights", weights_hash(weights)}};
+      {"format", kFormatName}, {"version", sensitivities.empty() ? "1" : "2"}, {"weights", weights_hash(weights)}};
   metadata["sha256"] = content_hash(tensors, metadata);
   write_safetensors(path, tensors, metadata);
 }
 
-Hessians load_hessians(const std::string& path, const ParamStore& weights, const std::string& model) {
+Hessians load_hessians(const std::string& path, const ParamStore& weights, const std::string& model,
+                       Sensitivities* sensitivities) {
   const SafetensorsFile file(path);
   const auto value = [&](const char* key) {
     const auto found = file.metadata().find(key);
     return found == file.metadata().end() ? std::string() : found->second;
   };
-  if (value("format") != kFormatName || value("version") != "1") {
-    fail(path, ": expected Hessians (metadata \"format\" = \"", kFormatName, "\", version 1), found format \"", value("format"),
+  if (value("format") != kFormatName || (value("version") != "1" && value("version") != "2")) {
+    fail(path, ": expected Hessians (metadata \"format\" = \"", kFormatName, "\", version 1 or 2), found format \"", value("format"),
          "\", version \"", value("version"), "\"; 'sixteen-train run --hessians' writes them");
   }
   if (content_hash(file.tensors(), file.metadata()) != value("sha256")) {
@@ -195,6 +203,21 @@ Hessians load_hessians(const std::string& path, const ParamStore& weights, const
   }
   Hessians hessians;
   for (const TensorView& tensor : file.tensors()) {
+    if (tensor.name.starts_with(kSensitivity)) {
+      const std::string name = tensor.name.substr(kSensitivity.size());
+      const ParamSpec* spec = weights.table->find(name);
+      if (spec == nullptr || dims(spec->shape).empty() || tensor.shape != std::vector<int64_t>{spec->shape[0]}) {
+        fail(path, ": tensor ", tensor.name, ": expected one value for each row of a matrix of the model");
+      }
+      if (sensitivities == nullptr) continue;
+      std::vector<float>& rows = (*sensitivities)[name];
+      rows.resize(static_cast<size_t>(tensor.numel()));
+      copy_as_float(tensor, rows);
+      for (const float row : rows) {
+        if (!(row >= 0) || !std::isfinite(row)) fail(path, ": tensor ", tensor.name, ": ", row, " among its values; expected 0 or more");
+      }
+      continue;
+    }
     if (tensor.shape.size() != 2 || tensor.shape[0] != tensor.shape[1]) {
       fail(path, ": tensor ", tensor.name, ": expected a square matrix");
     }

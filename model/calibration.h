@@ -17,7 +17,8 @@
 
 namespace sixteen {
 
-using Hessians = std::map<std::string, std::vector<float>>;  // [cols, cols] by the name of the parameter table
+using Hessians = std::map<std::string, std::vector<float>>;       // [cols, cols] by the name of the parameter table
+using Sensitivities = std::map<std::string, std::vector<float>>;  // [rows] likewise: sensitivity.h
 
 struct CalibrationConfig {
   int64_t windows = 3072;  // of the training order, from its start
@@ -35,11 +36,13 @@ Hessians collect_hessians(Session* session, const std::string& calib_pattern, co
 // The Hessian that serves tensor `name`, or nullptr.
 const std::vector<float>* hessian_for(const Hessians& hessians, const std::string& name);
 
-// Safetensors, fp32 [cols, cols] by name; the metadata names the weights. Atomic.
-void save_hessians(const std::string& path, const Hessians& hessians, const ParamStore& weights);
+// Safetensors, fp32 [cols, cols] by name and [rows] by "sensitivity." and name; the metadata names the weights. Atomic.
+void save_hessians(const std::string& path, const Hessians& hessians, const ParamStore& weights,
+                   const Sensitivities& sensitivities = {});
 
 // Throws Error when the file is damaged, is not such a file, or was collected under other weights than `weights`
-// (of the file `model`, for the message).
-Hessians load_hessians(const std::string& path, const ParamStore& weights, const std::string& model);
+// (of the file `model`, for the message). sensitivities: filled when not null; empty when the file has none.
+Hessians load_hessians(const std::string& path, const ParamStore& weights, const std::string& model,
+                       Sensitivities* sensitivities = nullptr);
 
 }  // namespace sixteen
