@@ -45,6 +45,7 @@ PackConfig load_config(const PackCommand& o, const ModelConfig& model) {
   if (o.level >= 0) config.stream.level = o.level;
   if (!o.codec.empty() || o.level >= 0) config.codecs.clear();  // the command line is about all streams
   if (o.target_bytes >= 0) config.target_bytes = o.target_bytes;
+  config.threads = o.threads;
   validate(config, "command line");
   return config;
 }
@@ -53,7 +54,7 @@ void pack(PackCommand& o) {
   install_interrupt_handler();
   const Model model = load_checkpoint(o.input);
   const PackConfig config = load_config(o, model.config);
-  const bool calibrate = !o.nearest && needs_hessians(config, *model.table, o.config.empty() ? o.input : o.config);
+  const bool calibrate = !o.nearest && needs_hessians(config, model.config, *model.table, o.config.empty() ? o.input : o.config);
   if (!o.calib.empty() && !o.hessians.empty()) throw UsageError("--calib and --hessians: give one of them");
   if (calibrate && o.calib.empty() && o.hessians.empty()) {
     throw UsageError(

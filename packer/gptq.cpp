@@ -6,7 +6,6 @@
 namespace sixteen {
 namespace {
 
-constexpr int64_t kBlock = 128;        // columns quantised before the rest of the matrix is told
 constexpr double kScaleFloor = 1e-10;  // of the records; it underflows in fp16, where f16_scale() has the last word
 
 uint16_t row_scale(std::span<const float> row, double clip_sigmas, float limit) {
@@ -20,10 +19,11 @@ uint16_t row_scale(std::span<const float> row, double clip_sigmas, float limit) 
 }
 
 // Quantises columns [begin, end) of one row of the ordered matrix. row is updated up to `end`; codes and the negated
-// errors (in units of the factor's diagonal) are left in `codes` and `errors`, from index 0.
-void quantise_block(const GptqFactor& factor, int64_t begin, int64_t end, float scale, float limit, float* row,
-                    float* codes, float* errors) {
+// errors (in units of the factor's diagonal) are left in `codes` and `errors`, from index 0. Returns the sum of their squares.
+double quantise_block(const GptqFactor& factor, int64_t begin, int64_t end, float scale, float limit, float* row,
+                      float* codes, float* errors) {
   const int64_t cols = static_cast<int64_t>(factor.order.size());
+  double squares = 0;
   for (int64_t j = begin; j < end; ++j) {
     const float* upper = factor.upper.data() + j * cols;
     const float code = nearest_code(row[j], scale, limit);
@@ -31,7 +31,9 @@ void quantise_block(const GptqFactor& factor, int64_t begin, int64_t end, float 
     for (int64_t l = j; l < end; ++l) row[l] += error * upper[l];
     codes[j - begin] = code;
     errors[j - begin] = error;
+    squares += double{error} * error;
   }
+  return squares;
 }
 
 std::vector<float> ordered_columns(std::span<const float> weights, int64_t rows, const GptqFactor& factor) {
@@ -56,15 +58,18 @@ QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weig
   QuantisedMatrix result;
   result.codes.resize(rows * cols);
   result.scales.resize(rows);
-  std::vector<float> ordered = ordered_columns(weights, rows, factor), errors(rows * kBlock);
-  for (int64_t begin = 0; begin < cols; begin += kBlock) {
-    const int64_t end = std::min(begin + kBlock, cols), width = end - begin;
+  result.row_errors.resize(rows);
+  const int64_t block = options.block;
+  CHECK(block >= 1 && block <= kLargestBlock);
+  std::vector<float> ordered = ordered_columns(weights, rows, factor), errors(rows * block);
+  for (int64_t begin = 0; begin < cols; begin += block) {
+    const int64_t end = std::min(begin + block, cols), width = end - begin;
     pool.parallel_for(rows, 4, [&](int64_t first, int64_t last) {
-      float codes[kBlock];
+      float codes[kLargestBlock];
       for (int64_t r = first; r < last; ++r) {
         if (begin == 0) result.scales[r] = row_scale(weights.subspan(r * cols, cols), options.clip_sigmas, limit);
-        quantise_block(factor, begin, end, f16_to_float(result.scales[r]), limit, &ordered[r * cols], codes,
-                       &errors[r * width]);
+        result.row_errors[r] += quantise_block(factor, begin, end, f16_to_float(result.scales[r]), limit,
+                                               &ordered[r * cols], codes, &errors[r * width]);
         for (int64_t j = begin; j < end; ++j) {
           result.codes[r * cols + factor.order[j]] = static_cast<int8_t>(codes[j - begin]);
         }
@@ -88,7 +93,13 @@ QuantisedMatrix quantise_nearest(std::span<const float> weights, int64_t rows, i
     const std::span<const float> row = weights.subspan(r * cols, cols);
     result.scales.push_back(row_scale(row, options.clip_sigmas, limit));
     const float scale = f16_to_float(result.scales.back());
-    for (const float w : row) result.codes.push_back(static_cast<int8_t>(nearest_code(w, scale, limit)));
+    double squares = 0;
+    for (const float w : row) {
+      const float code = nearest_code(w, scale, limit), error = w - code * scale;
+      result.codes.push_back(static_cast<int8_t>(code));
+      squares += double{error} * error;
+    }
+    result.row_errors.push_back(squares);
   }
   return result;
 }

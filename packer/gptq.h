@@ -19,7 +19,10 @@ namespace sixteen {
 struct QuantOptions {
   int bits = 6;                // 2..8; codes lie within +-(2^(bits-1) - 1)
   double clip_sigmas = 12.85;  // half of the clip range, in standard deviations of the row
+  int block = 128;             // columns quantised before the rest of the matrix is told; changes rounding alone
 };
+
+constexpr int kLargestBlock = 1024;
 
 // What quantising against one Hessian needs: the order of columns and the upper Cholesky factor of its inverse.
 struct GptqFactor {
@@ -33,11 +36,13 @@ struct GptqFactor {
 GptqFactor factorise_hessian(cpu::ThreadPool& pool, const std::string& name, std::span<const float> hessian,
                              int64_t cols, double damping = 0.01);
 
-// weights: [rows, cols], finite; cols = factor.order.size().
+// weights: [rows, cols], finite; cols = factor.order.size(). The result's row_errors are e H e^T of each row's error e, H as
+// damped: by U^T U = H^-1 the sum of the squared corrections, so that they cost nothing. (Dead columns count with damping.)
 QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weights, int64_t rows,
                               const GptqFactor& factor, const QuantOptions& options);
 
-// The same scales, every weight rounded to the nearest code: for matrices without a Hessian, and to compare with.
+// The same scales, every weight rounded to the nearest code: for matrices without a Hessian, and to compare with. row_errors
+// are plain sums of squares.
 QuantisedMatrix quantise_nearest(std::span<const float> weights, int64_t rows, int64_t cols,
                                  const QuantOptions& options);
 

@@ -6,19 +6,14 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 
 #include "formats/check.h"
 #include "formats/error.h"
 #include "formats/file.h"
-#include "graph/cpu/threads.h"
 #include "model/process_clock.h"
-#include "packer/clip_search.h"
 
 namespace sixteen {
 namespace {
-
-constexpr double kRowQuantile = 0.9999984;  // of #726's int8
 
 template <class Bits, class Convert, class Back>
 Bytes convert(std::span<const float> values, const std::string& name, const char* type, Convert to_bits, Back to_float) {
@@ -42,42 +37,6 @@ Bytes plain_values(std::span<const float> values, const std::string& name, DType
   return convert<float>(values, name, "fp32", same, same);
 }
 
-// Factors of Hessians, the last one kept: c_q, c_k and c_v stand apart in the table, so all are remembered by address.
-class Factors {
- public:
-  Factors(cpu::ThreadPool& pool, double damping) : pool_(pool), damping_(damping) {}
-  const GptqFactor& of(const std::string& name, const std::vector<float>* hessian, int64_t cols) {
-    std::unique_ptr<GptqFactor>& slot = factors_[hessian];
-    if (slot == nullptr) slot = std::make_unique<GptqFactor>(factorise_hessian(pool_, name, *hessian, cols, damping_));
-    return *slot;
-  }
-
- private:
-  cpu::ThreadPool& pool_;
-  double damping_;
-  std::map<const std::vector<float>*, std::unique_ptr<GptqFactor>> factors_;
-};
-
-// The matrix's codes and scales; *used names the quantiser that made them.
-QuantisedMatrix quantise(cpu::ThreadPool& pool, Factors& factors, const Hessians& hessians, const ParamSpec& spec,
-                         std::span<const float> values, const PackRule& rule, Quantiser* used) {
-  const int64_t rows = spec.shape[0], cols = spec.shape[1];
-  const QuantOptions sigmas{.bits = rule.bits, .clip_sigmas = rule.clip_sigmas};
-  ClipOptions clips{.bits = rule.bits, .min_clip = rule.min_clip};
-  if (rule.quantiser == Quantiser::kRowQuantile) clips.percentiles = {kRowQuantile};
-  if (!rule.percentiles.empty()) clips.percentiles = rule.percentiles;
-  const std::vector<float>* hessian = hessian_for(hessians, spec.name);
-  *used = rule.quantiser == Quantiser::kGptq && hessian == nullptr ? Quantiser::kNearest : rule.quantiser;
-  switch (*used) {
-    case Quantiser::kGptq: return quantise_gptq(pool, values, rows, factors.of(spec.name, hessian, cols), sigmas);
-    case Quantiser::kNearest: return quantise_nearest(values, rows, cols, sigmas);
-    case Quantiser::kClipMatrix: return quantise_clip_matrix(pool, values, rows, cols, clips);
-    case Quantiser::kClipRow:
-    case Quantiser::kRowQuantile: return quantise_clip_row(pool, values, rows, cols, clips);
-  }
-  CHECK(false);
-}
-
 bool same(const PackedTensor& a, const PackedTensor& b) {
   return a.name == b.name && a.shape == b.shape && a.bits == b.bits && a.codes == b.codes && a.scales == b.scales &&
          a.plain_dtype == b.plain_dtype && a.plain == b.plain && a.round_bf16 == b.round_bf16;
@@ -94,43 +53,61 @@ void verify(std::span<const std::byte> bytes, const Artifact& packed, const std:
 
 }  // namespace
 
-Artifact quantise_model(const Model& model, const Hessians& hessians, const PackConfig& config, const Console& console) {
-  const std::vector<ParamSpec>& specs = model.table->specs();
-  const std::vector<PackRule> rules = rules_of(config);
-  const std::vector<size_t> assigned = assign_rules(rules, *model.table, model.path);
-  cpu::ThreadPool pool;
-  Factors factors(pool, config.damping);
+std::vector<TensorJob> tensor_jobs(std::span<const PackRule> by_tensor) {
+  std::vector<TensorJob> jobs;
+  for (size_t i = 0; i < by_tensor.size(); ++i) {
+    if (by_tensor[i].bits > 0) jobs.push_back({.tensor = i, .rule = by_tensor[i]});
+  }
+  return jobs;
+}
+
+Artifact assemble(const Model& model, std::span<const PackRule> by_tensor, std::span<const QuantisedTensor> quantised) {
+  CHECK(by_tensor.size() == model.table->specs().size());
   Artifact artifact;
   artifact.config_json = to_json(model.config);
   artifact.metadata["producer"] = std::string("sixteen-pack ") + SIXTEEN_VERSION;
-  Progress progress(console, "quantising", specs.size(), "tensors");
-  std::string quantisers;
-  bool as_by_default = config.rules.empty();
-  for (size_t i = 0; i < specs.size(); ++i) {
-    const std::span<const float> values = model.store.tensor(specs[i].name);
-    const PackRule& rule = rules[assigned[i]];
+  size_t next = 0;
+  for (size_t i = 0; i < by_tensor.size(); ++i) {
+    const ParamSpec& spec = model.table->specs()[i];
+    const PackRule& rule = by_tensor[i];
     PackedTensor& t = artifact.tensors.emplace_back();
-    t.name = specs[i].name;
-    t.shape = dims(specs[i].shape);
+    t.name = spec.name;
+    t.shape = dims(spec.shape);
     t.bits = rule.bits;
     t.round_bf16 = rule.round_bf16;
-    std::string quantiser = mode_name(rule);
     if (rule.bits == 0) {
       t.plain_dtype = rule.plain_dtype;
-      t.plain = plain_values(values, t.name, rule.plain_dtype);
+      t.plain = plain_values(model.store.tensor(spec.name), t.name, rule.plain_dtype);
     } else {
-      Quantiser used;
-      QuantisedMatrix q = quantise(pool, factors, hessians, specs[i], values, rule, &used);
-      t.codes = std::move(q.codes);
-      t.scales = std::move(q.scales);
-      quantiser = quantiser_name(used);
-      as_by_default = as_by_default && used == rule.quantiser;
+      const QuantisedMatrix& matrix = quantised[next++].matrix;
+      t.codes = matrix.codes;
+      t.scales = matrix.scales;
     }
-    quantisers += (i == 0 ? "" : " ") + std::to_string(assigned[i] + 1) + ":" + quantiser;
-    progress.update(artifact.tensors.size());
-    stop_if_interrupted();
   }
-  progress.finish();
+  CHECK(next == quantised.size());
+  return artifact;
+}
+
+Artifact quantise_model(const Model& model, const Hessians& hessians, const PackConfig& config, const Console& console) {
+  const std::vector<PackRule> rules = rules_of(config);
+  const std::vector<size_t> assigned = assign_rules(rules, model.config, *model.table, model.path);
+  std::vector<PackRule> by_tensor;
+  for (const size_t rule : assigned) by_tensor.push_back(rules[rule]);
+  ModelQuantiser quantiser(model, hessians, config.threads);
+  const std::vector<QuantisedTensor> quantised = quantiser.run(tensor_jobs(by_tensor), console);
+  Artifact artifact = assemble(model, by_tensor, quantised);
+  std::string quantisers;
+  bool as_by_default = config.rules.empty();
+  size_t next = 0;
+  for (size_t i = 0; i < by_tensor.size(); ++i) {
+    std::string used = mode_name(by_tensor[i]);
+    if (by_tensor[i].bits > 0) {
+      const Quantiser quantiser_used = quantised[next++].used;
+      used = quantiser_name(quantiser_used);
+      as_by_default = as_by_default && quantiser_used == by_tensor[i].quantiser;
+    }
+    quantisers += (i == 0 ? "" : " ") + std::to_string(assigned[i] + 1) + ":" + used;
+  }
   if (!as_by_default) {
     for (const PackRule& rule : rules) artifact.metadata[kRulesKey] += (&rule == &rules[0] ? "" : "\n") + describe(rule);
     artifact.metadata[kQuantisersKey] = quantisers;

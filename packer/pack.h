@@ -2,11 +2,14 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "formats/artifact.h"
 #include "model/calibration.h"
 #include "model/checkpoint.h"
+#include "packer/model_quantiser.h"
 #include "packer/pack_config.h"
 
 namespace sixteen {
@@ -19,6 +22,11 @@ inline constexpr const char* kQuantisersKey = "quantisers";
 // Stores every tensor as its rule (rules_of) says; GPTQ is rounding to nearest where there is no Hessian (tables that are only
 // looked up, or none were collected). Throws Error when the rules do not fit the model or a value does not fit its type.
 Artifact quantise_model(const Model& model, const Hessians& hessians, const PackConfig& config, const Console& console);
+
+// The two halves of it: by_tensor has a rule for each tensor of the table, quantised is what tensor_jobs() asked for. The
+// artifact's metadata names its producer alone. Throws Error when a value does not fit its type.
+std::vector<TensorJob> tensor_jobs(std::span<const PackRule> by_tensor);
+Artifact assemble(const Model& model, std::span<const PackRule> by_tensor, std::span<const QuantisedTensor> quantised);
 
 struct PackReport {
   uint64_t artifact_bytes = 0, code_bytes = 0;

@@ -36,7 +36,9 @@ void validate_stream(const StreamOptions& stream, const std::string& where, cons
 
 PackConfig read_pack_config(Section section, int64_t train_len, const std::string& where) {
   PackConfig c;
-  c.rules = read_pack_rules(&section, where);
+  section.read("damping", &c.damping);
+  section.read("block", &c.block);
+  c.rules = read_pack_rules(&section, {.damping = c.damping, .block = c.block}, where);
   for (const char* key :
        {"matrix_bits", "matrix_clip_sigmas", "embedding_bits", "embedding_clip_sigmas", "max_plain_numel"}) {
     if (!c.rules.empty() && section.has(key)) {
@@ -47,9 +49,10 @@ PackConfig read_pack_config(Section section, int64_t train_len, const std::strin
   section.read("matrix_clip_sigmas", &c.matrix.clip_sigmas);
   section.read("embedding_bits", &c.embedding.bits);
   section.read("embedding_clip_sigmas", &c.embedding.clip_sigmas);
-  section.read("damping", &c.damping);
   section.read("max_plain_numel", &c.max_plain_numel);
   c.calibration = read_calibration(&section, train_len, where);
+  section.read("sensitivity_windows", &c.sensitivity_windows);
+  section.read("check_windows", &c.check_windows);
   read_stream(&section, where, "pack", &c.stream);
   Section codecs = section.table("codecs");
   for (const char* name : kStreamNames) {
@@ -72,6 +75,11 @@ void validate(const PackConfig& c, const std::string& where) {
     if (!(q->clip_sigmas > 0)) fail(where, ": [pack] clip_sigmas: expected more than 0, found ", q->clip_sigmas);
   }
   if (!(c.damping > 0)) fail(where, ": [pack] damping: expected more than 0, found ", c.damping);
+  if (c.block < 1 || c.block > kLargestBlock) {
+    fail(where, ": [pack] block: expected 1 to ", kLargestBlock, ", found ", c.block);
+  }
+  if (c.sensitivity_windows < 1) fail(where, ": [pack] sensitivity_windows: expected 1 or more, found ", c.sensitivity_windows);
+  if (c.check_windows < 1) fail(where, ": [pack] check_windows: expected 1 or more, found ", c.check_windows);
   if (c.target_bytes < 1) fail(where, ": [pack] target_bytes: expected 1 or more");
   validate_stream(c.stream, where, "pack");
   for (const auto& [name, stream] : c.codecs) validate_stream(stream, where, "pack.codecs." + name);
@@ -79,7 +87,8 @@ void validate(const PackConfig& c, const std::string& where) {
 
 std::vector<PackRule> rules_of(const PackConfig& c) {
   if (!c.rules.empty()) return c.rules;
-  PackRule small, few, embedding, matrix;
+  const PackRule base{.damping = c.damping, .block = c.block};
+  PackRule small = base, few = base, embedding = base, matrix = base;
   small.tensor_class = "small";
   few.max_numel = c.max_plain_numel;
   embedding.tensor_class = "embedding";
@@ -90,9 +99,9 @@ std::vector<PackRule> rules_of(const PackConfig& c) {
   return {small, few, embedding, matrix};
 }
 
-bool needs_hessians(const PackConfig& config, const ParamTable& table, const std::string& where) {
+bool needs_hessians(const PackConfig& config, const ModelConfig& model, const ParamTable& table, const std::string& where) {
   const std::vector<PackRule> rules = rules_of(config);
-  const std::vector<size_t> assigned = assign_rules(rules, table, where);
+  const std::vector<size_t> assigned = assign_rules(rules, model, table, where);
   return std::any_of(assigned.begin(), assigned.end(),
                      [&](size_t rule) { return rules[rule].bits > 0 && rules[rule].quantiser == Quantiser::kGptq; });
 }

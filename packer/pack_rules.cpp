@@ -6,6 +6,7 @@
 
 #include "formats/check.h"
 #include "formats/error.h"
+#include "packer/gptq.h"
 
 namespace sixteen {
 namespace {
@@ -26,14 +27,15 @@ bool name_has(std::string_view name, const std::vector<std::string>& parts) {
   return std::any_of(parts.begin(), parts.end(), [&](const std::string& part) { return name.find(part) != name.npos; });
 }
 
-bool fits(const PackRule& rule, const ParamSpec& spec) {
+bool fits(const PackRule& rule, const ParamSpec& spec, const ModelConfig& model) {
   return (rule.match.empty() || name_has(spec.name, rule.match)) &&
          (rule.tensor_class.empty() || rule.tensor_class == kClasses[static_cast<size_t>(spec.quant)]) &&
-         spec.shape.numel() <= rule.max_numel;
+         spec.shape.numel() <= rule.max_numel && tensor_visits(model, spec.name) >= rule.min_visits;
 }
 
 bool fits_all(const PackRule& rule) {
-  return rule.match.empty() && rule.tensor_class.empty() && rule.max_numel == PackRule().max_numel;
+  return rule.match.empty() && rule.tensor_class.empty() && rule.max_numel == PackRule().max_numel &&
+         rule.min_visits <= 1;
 }
 
 template <class Range>
@@ -74,13 +76,16 @@ void refuse_idle_keys(Section* section, const PackRule& rule, const std::string&
     if (idle && section->has(key)) fail(at, key, ": means nothing with ", user, "; leave it out");
   };
   if (rule.bits == 0) {
-    for (const char* key : {"quantiser", "clip_sigmas", "percentiles", "min_clip"}) refuse(key, true, "mode " + mode);
+    for (const char* key : {"quantiser", "clip_sigmas", "percentiles", "min_clip", "damping", "block"})
+      refuse(key, true, "mode " + mode);
     return;
   }
   const std::string quantiser(quantiser_name(rule.quantiser));
   refuse("clip_sigmas", searches_clips(rule), "quantiser " + quantiser);
   refuse("percentiles", !searches_clips(rule), "quantiser " + quantiser);
   refuse("min_clip", !searches_clips(rule), "quantiser " + quantiser);
+  refuse("damping", rule.quantiser != Quantiser::kGptq, "quantiser " + quantiser);
+  refuse("block", rule.quantiser != Quantiser::kGptq, "quantiser " + quantiser);
 }
 
 void validate_rule(const PackRule& rule, const std::string& at) {
@@ -92,6 +97,11 @@ void validate_rule(const PackRule& rule, const std::string& at) {
     if (part.empty()) fail(at, "match: expected parts of names, found an empty one");
   }
   if (rule.max_numel < 1) fail(at, "max_numel: expected 1 or more, found ", rule.max_numel);
+  if (rule.min_visits < 0) fail(at, "min_visits: expected 1 or more, found ", rule.min_visits);
+  if (!(rule.damping > 0)) fail(at, "damping: expected more than 0, found ", rule.damping);
+  if (rule.block < 1 || rule.block > kLargestBlock) {
+    fail(at, "block: expected 1 to ", kLargestBlock, ", found ", rule.block);
+  }
   if (!(rule.clip_sigmas > 0)) fail(at, "clip_sigmas: expected more than 0, found ", rule.clip_sigmas);
   for (const double q : rule.percentiles) {
     if (!(q > 0 && q <= 1)) fail(at, "percentiles: expected each above 0 and at most 1, found ", q);
@@ -106,15 +116,18 @@ void validate_rule(const PackRule& rule, const std::string& at) {
   }
 }
 
-PackRule read_rule(Section section, const std::string& at) {
-  PackRule rule;
+PackRule read_rule(Section section, const PackRule& base, const std::string& at) {
+  PackRule rule{.damping = base.damping, .block = base.block};
   std::string mode, quantiser(kQuantisers[0]);
   section.read("match", &rule.match);
   section.read("class", &rule.tensor_class);
   section.read("max_numel", &rule.max_numel);
+  section.read("min_visits", &rule.min_visits);
   section.read("mode", &mode);
   section.read("quantiser", &quantiser);
   section.read("clip_sigmas", &rule.clip_sigmas);
+  section.read("damping", &rule.damping);
+  section.read("block", &rule.block);
   section.read("percentiles", &rule.percentiles);
   section.read("min_clip", &rule.min_clip);
   section.read("round_bf16", &rule.round_bf16);
@@ -151,17 +164,22 @@ std::string describe(const PackRule& rule) {
   if (!rule.tensor_class.empty()) conditions.push_back("class " + rule.tensor_class);
   if (rule.max_numel != PackRule().max_numel)
     conditions.push_back("at most " + std::to_string(rule.max_numel) + " elements");
+  if (rule.min_visits > 1) conditions.push_back("at least " + std::to_string(rule.min_visits) + " visits");
   std::ostringstream text;
   text << (conditions.empty() ? "all" : listed(conditions, ", ")) << ": " << mode_name(rule);
   if (rule.bits > 0) text << ", " << quantiser_name(rule.quantiser);
   if (rule.bits > 0 && !searches_clips(rule)) text << ", clip_sigmas " << rule.clip_sigmas;
+  if (rule.bits > 0 && rule.quantiser == Quantiser::kGptq) {
+    if (rule.damping != PackRule().damping) text << ", damping " << rule.damping;
+    if (rule.block != PackRule().block) text << ", block " << rule.block;
+  }
   if (searches_clips(rule) && !rule.percentiles.empty()) text << ", percentiles " << listed(rule.percentiles, " ");
   if (searches_clips(rule) && rule.min_clip != PackRule().min_clip) text << ", min_clip " << rule.min_clip;
   if (rule.round_bf16) text << ", rounded to bf16";
   return text.str();
 }
 
-std::vector<PackRule> read_pack_rules(Section* pack, const std::string& where) {
+std::vector<PackRule> read_pack_rules(Section* pack, const PackRule& base, const std::string& where) {
   std::vector<PackRule> rules;
   for (Section& section : pack->tables("rules")) {
     const std::string number = std::to_string(rules.size() + 1);
@@ -169,15 +187,26 @@ std::vector<PackRule> read_pack_rules(Section* pack, const std::string& where) {
       fail(where, ": pack.rules#", number,
            ": never reached, since the rule before it has no condition and takes every tensor");
     }
-    rules.push_back(read_rule(section, where + ": pack.rules#" + number + "."));
+    rules.push_back(read_rule(section, base, where + ": pack.rules#" + number + "."));
   }
   return rules;
 }
 
-std::vector<size_t> assign_rules(const std::vector<PackRule>& rules, const ParamTable& table,
+int64_t tensor_visits(const ModelConfig& model, const std::string& name) {
+  constexpr std::string_view kBlocks = "blocks.";
+  if (!name.starts_with(kBlocks)) return 1;
+  const int64_t layer = std::stoll(name.substr(kBlocks.size()));
+  const LayerOrder order = layer_order(model, true);
+  return std::ranges::count(order.encoder, layer) + std::ranges::count(order.decoder, layer);
+}
+
+std::vector<size_t> assign_rules(const std::vector<PackRule>& rules, const ModelConfig& model, const ParamTable& table,
                                  const std::string& where) {
   const std::vector<ParamSpec>& specs = table.specs();
   for (size_t i = 0; i < rules.size(); ++i) {
+    if (std::ranges::none_of(specs, [&](const ParamSpec& s) { return tensor_visits(model, s.name) >= rules[i].min_visits; })) {
+      fail(where, ": pack.rules#", i + 1, ".min_visits: no layer of this model is visited ", rules[i].min_visits, " times");
+    }
     for (const std::string& part : rules[i].match) {
       if (std::any_of(specs.begin(), specs.end(), [&](const ParamSpec& spec) { return name_has(spec.name, {part}); }))
         continue;
@@ -187,7 +216,7 @@ std::vector<size_t> assign_rules(const std::vector<PackRule>& rules, const Param
   }
   std::vector<size_t> assigned;
   for (const ParamSpec& spec : specs) {
-    const auto rule = std::find_if(rules.begin(), rules.end(), [&](const PackRule& r) { return fits(r, spec); });
+    const auto rule = std::find_if(rules.begin(), rules.end(), [&](const PackRule& r) { return fits(r, spec, model); });
     if (rule == rules.end()) {
       fail(where, ": pack.rules: none fits tensor ", spec.name, " ", spec.shape.string(),
            "; end with a rule without conditions");

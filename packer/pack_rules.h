@@ -4,11 +4,12 @@
 //   match = [".mlp.", ".attn."]   # the name contains one of these; absent: any name
 //   class = "matrix"              # matrix, embedding or small, as the parameter table sorts them; absent: any
 //   max_numel = 65536             # at most so many elements; absent: any
+//   min_visits = 2                # the loop visits its layer at least so often in one pass; absent: any
 //   mode = "int6"                 # fp16, fp32, bf16: plain values; int2 to int8: codes with one fp16 scale a row
 //   quantiser = "clip_row"        # of codes: gptq (default), nearest, clip_matrix, clip_row, row_quantile
 //   round_bf16 = true             # values count as bf16 once they are unpacked (codes and fp16)
 //
-// gptq and nearest take clip_sigmas (gptq.h), the others percentiles and min_clip (clip_search.h; row_quantile is clip_row
+// gptq and nearest take clip_sigmas (gptq.h), gptq also damping and block (absent: [pack]'s), the others percentiles and min_clip (clip_search.h; row_quantile is clip_row
 // with the one percentile 0.9999984 of #726's int8). Sources: spec_726_754 6.3, 6.4; spec_1584_1555 6.
 // Bites: every tensor needs a rule, so the last one has no condition. A part of a name that no tensor has is refused, since a
 // misspelt rule would let the next one store the tensor otherwise. gptq without a Hessian rounds to nearest.
@@ -30,14 +31,17 @@ enum class Quantiser : uint8_t { kGptq, kNearest, kClipMatrix, kClipRow, kRowQua
 std::string_view quantiser_name(Quantiser quantiser);
 
 struct PackRule {
-  std::vector<std::string> match;                            // empty: any name
-  std::string tensor_class;                                  // "": any
+  std::vector<std::string> match{};                          // empty: any name
+  std::string tensor_class{};                                // "": any
   int64_t max_numel = std::numeric_limits<int64_t>::max();
+  int64_t min_visits = 0;                                    // 0: any
   int bits = 0;                                              // 2..8; 0: plain
   DType plain_dtype = DType::kF16;                           // when plain
   Quantiser quantiser = Quantiser::kGptq;
   double clip_sigmas = 12.85;
-  std::vector<double> percentiles;                           // empty: the quantiser's own
+  double damping = 0.01;                                     // of gptq: share of the Hessian's mean diagonal
+  int block = 128;                                           // of gptq: columns
+  std::vector<double> percentiles{};                         // empty: the quantiser's own
   double min_clip = 1;
   bool round_bf16 = false;
 };
@@ -47,11 +51,16 @@ std::string mode_name(const PackRule& rule);
 // One line for people: "name has .mlp. or .attn.: int6, clip_row".
 std::string describe(const PackRule& rule);
 
-// The tables [[pack.rules]] of [pack], validated; none: empty. Errors name file, key, value and rule.
-std::vector<PackRule> read_pack_rules(Section* pack, const std::string& where);
+// The tables [[pack.rules]] of [pack], validated; none: empty. Damping and block of a rule that has none are `base`'s. Errors
+// name file, key, value and rule.
+std::vector<PackRule> read_pack_rules(Section* pack, const PackRule& base, const std::string& where);
 
-// For each tensor of the table, the index of its rule. Throws Error when a part of a name occurs in no tensor's name, when
-// a tensor has no rule, or when codes are asked for a tensor that is no matrix.
-std::vector<size_t> assign_rules(const std::vector<PackRule>& rules, const ParamTable& table, const std::string& where);
+// How often one pass over the model visits the layer that the tensor belongs to; 1 for a tensor of no layer.
+int64_t tensor_visits(const ModelConfig& model, const std::string& name);
+
+// For each tensor of the table, the index of its rule. Throws Error when a part of a name occurs in no tensor's name or no
+// layer is visited so often, when a tensor has no rule, or when codes are asked for a tensor that is no matrix.
+std::vector<size_t> assign_rules(const std::vector<PackRule>& rules, const ModelConfig& model, const ParamTable& table,
+                                 const std::string& where);
 
 }  // namespace sixteen

@@ -15,6 +15,7 @@ namespace sixteen {
 struct QuantisedMatrix {
   std::vector<int8_t> codes;     // [rows, cols], original column order
   std::vector<uint16_t> scales;  // fp16 [rows], positive
+  std::vector<double> row_errors{};  // [rows] of gptq and nearest: what quantising did to each row, see gptq.h; else empty
 };
 
 constexpr uint16_t kSmallestF16 = 1;  // 2^-24: a scale that underflows to 0 would give NaN

@@ -125,6 +125,38 @@ TEST(Gptq, BeatsRounding) {
   }
 }
 
+// The errors that come for nothing are the damped quadratic form; any block gives the same up to rounding.
+TEST(Gptq, RowErrorsAreTheWeightedOnes) {
+  Problem p(24, 320);
+  const double damping = 0.03;
+  const GptqFactor factor = factorise_hessian(p.pool, "p", p.hessian, p.cols, damping);
+  double mean = 0;
+  for (int64_t j = 0; j < p.cols; ++j) mean += p.hessian[j * p.cols + j] / static_cast<double>(p.cols);
+  std::vector<float> damped = p.hessian;
+  for (int64_t j = 0; j < p.cols; ++j) damped[j * p.cols + j] += static_cast<float>(damping * mean);
+  for (const int block : {1, 48, 128, kLargestBlock}) {
+    const QuantisedMatrix q = quantise_gptq(p.pool, p.weights, p.rows, factor, {.bits = 4, .clip_sigmas = 3, .block = block});
+    ASSERT_EQ(q.row_errors.size(), static_cast<size_t>(p.rows));
+    double sum = 0;
+    for (int64_t r = 0; r < p.rows; ++r) {
+      const std::span<const float> row = std::span(p.weights).subspan(r * p.cols, p.cols);
+      const QuantisedMatrix one{.codes = {q.codes.begin() + r * p.cols, q.codes.begin() + (r + 1) * p.cols},
+                                .scales = {q.scales[r]},
+                                .row_errors = {}};
+      const double expected = weighted_error(row, one, damped);
+      EXPECT_NEAR(q.row_errors[r], expected, 1e-3 * expected) << block << " " << r;  // the recursion is fp32
+      sum += q.row_errors[r];
+    }
+    const double whole = weighted_error(p.weights, q, damped);
+    EXPECT_NEAR(sum, whole, 1e-3 * whole) << block;
+  }
+  const QuantisedMatrix nearest = quantise_nearest(p.weights, p.rows, p.cols, {});
+  const std::vector<float> back = dequantise(nearest);
+  double squares = 0;
+  for (int64_t j = 0; j < p.cols; ++j) squares += (double(p.weights[j]) - back[j]) * (double(p.weights[j]) - back[j]);
+  EXPECT_NEAR(nearest.row_errors[0], squares, 1e-5 * squares);  // differences in fp32
+}
+
 TEST(Gptq, FactorInvertsTheDampedHessian) {
   for (const int64_t cols : {1, 5, 63, 64, 65, 200}) {
     Problem p(1, cols);

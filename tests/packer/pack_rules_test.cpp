@@ -22,9 +22,10 @@ PackConfig parse(const std::string& rules, const std::string& head = "") {
 std::string rule(const std::string& lines) { return "[[pack.rules]]\n" + lines + "\n"; }
 
 // The mode and quantiser of every tensor.
-std::map<std::string, std::string> modes(const PackConfig& config, const ParamTable& table) {
+std::map<std::string, std::string> modes(const PackConfig& config, const ModelConfig& model) {
+  const ParamTable table(model);
   const std::vector<PackRule> rules = rules_of(config);
-  const std::vector<size_t> assigned = assign_rules(rules, table, "m");
+  const std::vector<size_t> assigned = assign_rules(rules, model, table, "m");
   std::map<std::string, std::string> result;
   for (size_t i = 0; i < assigned.size(); ++i) {
     const PackRule& r = rules[assigned[i]];
@@ -80,7 +81,7 @@ ModelConfig system_726() {
 int64_t payload(const std::string& rules, const ModelConfig& model) {
   const ParamTable table(model);
   const PackConfig config = parse(rules);
-  const std::vector<size_t> assigned = assign_rules(config.rules, table, "m");
+  const std::vector<size_t> assigned = assign_rules(config.rules, model, table, "m");
   int64_t bytes = 0;
   for (size_t i = 0; i < assigned.size(); ++i) {
     const ParamSpec& spec = table.specs()[i];
@@ -102,8 +103,8 @@ TEST(PackRules, PayloadsOfThePublishedSystems) {
 }
 
 TEST(PackRules, TheFirstThatFitsDecides) {
-  const ParamTable table(system_726());
-  const auto found = modes(parse(kRules726), table);
+  const ModelConfig model = system_726();
+  const auto found = modes(parse(kRules726), model);
   EXPECT_EQ(found.at("blocks.3.attn.c_k.weight"), "int6 clip_matrix");
   EXPECT_EQ(found.at("blocks.10.mlp.proj.weight"), "int6 clip_matrix");
   EXPECT_EQ(found.at("tok_emb.weight"), "int8 row_quantile");
@@ -113,38 +114,68 @@ TEST(PackRules, TheFirstThatFitsDecides) {
   const auto reversed =
       modes(parse(rule("class = 'small'\nmode = 'bf16'") + rule("match = ['c_q', 'c_k']\nmode = 'int3'") +
                   rule("class = 'embedding'\nmode = 'fp32'") + rule("mode = 'int7'\nquantiser = 'nearest'")),
-            table);
+            model);
   EXPECT_EQ(reversed.at("blocks.0.resid_mix"), "bf16");
   EXPECT_EQ(reversed.at("blocks.0.attn.c_k.weight"), "int3 gptq");
   EXPECT_EQ(reversed.at("ve_shared.embed.weight"), "fp32");
   EXPECT_EQ(reversed.at("bigram.proj.weight"), "int7 nearest");
 }
 
+// Layers 1 and 2 of 4 are looped once more.
+TEST(PackRules, LayersThatTheLoopVisitsMoreOften) {
+  const ModelConfig model = testing::tiny_config();
+  const int64_t visits[] = {1, 2, 2, 1};
+  for (int64_t layer = 0; layer < 4; ++layer) {
+    EXPECT_EQ(tensor_visits(model, "blocks." + std::to_string(layer) + ".mlp.fc.weight"), visits[layer]);
+  }
+  EXPECT_EQ(tensor_visits(model, "tok_emb.weight"), 1);
+  const auto found = modes(parse(rule("class = 'small'\nmode = 'fp16'") +
+                                 rule("match = ['.mlp.']\nmin_visits = 2\nmode = 'int7'") + rule("mode = 'int4'")),
+                           model);
+  EXPECT_EQ(found.at("blocks.1.mlp.proj.weight"), "int7 gptq");
+  EXPECT_EQ(found.at("blocks.2.mlp.fc.weight"), "int7 gptq");
+  EXPECT_EQ(found.at("blocks.2.attn.c_q.weight"), "int4 gptq");
+  EXPECT_EQ(found.at("blocks.3.mlp.proj.weight"), "int4 gptq");
+  EXPECT_EQ(found.at("blocks.1.mlp_scale"), "fp16");
+}
+
+TEST(PackRules, DampingAndBlockOfEachRule) {
+  const PackConfig own = parse(rule("match = ['mlp']\nmode = 'int6'\ndamping = 0.5\nblock = 16") + rule("mode = 'int6'"),
+                               "damping = 0.02\nblock = 64");
+  EXPECT_EQ(own.rules[0].damping, 0.5);
+  EXPECT_EQ(own.rules[0].block, 16);
+  EXPECT_EQ(own.rules[1].damping, 0.02);
+  EXPECT_EQ(own.rules[1].block, 64);
+  EXPECT_EQ(rules_of(parse("", "damping = 0.02\nblock = 64")).back().damping, 0.02);
+  EXPECT_EQ(rules_of(parse("", "damping = 0.02\nblock = 64")).back().block, 64);
+}
+
 TEST(PackRules, WithoutRulesAsPr1584) {
-  const ParamTable table(testing::tiny_config());
+  const ModelConfig model = testing::tiny_config();
+  const ParamTable table(model);
   PackConfig config = parse("", "max_plain_numel = 256\nmatrix_bits = 5");
-  const auto found = modes(config, table);
+  const auto found = modes(config, model);
   EXPECT_EQ(found.at("tok_emb.weight"), "int8 gptq");
   EXPECT_EQ(found.at("blocks.1.mlp.fc.weight"), "int5 gptq");
   EXPECT_EQ(found.at("skip_gates"), "fp16");
-  EXPECT_TRUE(needs_hessians(config, table, "m"));
+  EXPECT_TRUE(needs_hessians(config, model, table, "m"));
   config.max_plain_numel = 1 << 20;
-  EXPECT_FALSE(needs_hessians(config, table, "m"));  // nothing is left to quantise
-  EXPECT_FALSE(needs_hessians(parse(kRules726), ParamTable(system_726()), "m"));
+  EXPECT_FALSE(needs_hessians(config, model, table, "m"));  // nothing is left to quantise
+  EXPECT_FALSE(needs_hessians(parse(kRules726), system_726(), ParamTable(system_726()), "m"));
   config.max_plain_numel = 0;
-  EXPECT_EQ(modes(config, table).at("skip_gates"), "fp16");  // whatever their size
+  EXPECT_EQ(modes(config, model).at("skip_gates"), "fp16");  // whatever their size
 }
 
 TEST(PackRules, DescribedInOneLine) {
   const PackConfig config =
       parse(rule("match = ['a', 'tok']\nclass = 'embedding'\nmax_numel = 9\nmode = 'int6'\nround_bf16 = true\n"
                  "quantiser = 'clip_row'\npercentiles = [0.5, 1]\nmin_clip = 0") +
-            rule("max_numel = 7\nmode = 'fp32'") + rule("mode = 'int4'\nclip_sigmas = 3"));
+            rule("max_numel = 7\nmode = 'fp32'") + rule("min_visits = 2\nmode = 'int4'\nclip_sigmas = 3\ndamping = 0.5\nblock = 8"));
   EXPECT_EQ(describe(config.rules[0]),
             "name has a or tok, class embedding, at most 9 elements: int6, clip_row, percentiles 0.5 1, min_clip 0, "
             "rounded to bf16");
   EXPECT_EQ(describe(config.rules[1]), "at most 7 elements: fp32");
-  EXPECT_EQ(describe(config.rules[2]), "all: int4, gptq, clip_sigmas 3");
+  EXPECT_EQ(describe(config.rules[2]), "at least 2 visits: int4, gptq, clip_sigmas 3, damping 0.5, block 8");
 }
 
 TEST(PackRules, BadRulesAreRefusedByKeyValueAndRule) {
@@ -172,6 +203,11 @@ TEST(PackRules, BadRulesAreRefusedByKeyValueAndRule) {
           "mode='int8'\nquantiser='row_quantile'\npercentiles = [0.9, 1]");
   refused("min_clip: expected 0 (no floor) or more, found -1", "mode='int6'\nquantiser='clip_row'\nmin_clip = -1");
   refused("round_bf16: expected an int mode or fp16, found fp32", "mode='fp32'\nround_bf16 = true");
+  refused("min_visits: expected 1 or more, found -1", "mode='fp16'\nmin_visits = -1");
+  refused("damping: expected more than 0, found 0", "mode='int6'\ndamping = 0");
+  refused("block: expected 1 to 1024, found 0", "mode='int6'\nblock = 0");
+  refused("damping: means nothing with quantiser nearest", "mode='int6'\nquantiser='nearest'\ndamping = 0.1");
+  refused("block: means nothing with mode fp16", "mode='fp16'\nblock = 8");
   refused("quantiser: means nothing with mode fp16", "mode='fp16'\nquantiser='gptq'");
   refused("percentiles: means nothing with quantiser gptq", "mode='int6'\npercentiles = [1]");
   refused("clip_sigmas: means nothing with quantiser clip_matrix",
@@ -185,10 +221,12 @@ TEST(PackRules, BadRulesAreRefusedByKeyValueAndRule) {
 }
 
 TEST(PackRules, RulesMustFitTheModel) {
-  const ParamTable table(testing::tiny_config());
+  const ModelConfig model = testing::tiny_config();
+  const ParamTable table(model);
   const auto refused = [&](const std::string& message, const std::string& rules) {
-    expect_error("m: pack.rules" + message, [&] { assign_rules(parse(rules).rules, table, "m"); });
+    expect_error("m: pack.rules" + message, [&] { assign_rules(parse(rules).rules, model, table, "m"); });
   };
+  refused("#1.min_visits: no layer of this model is visited 3 times", rule("min_visits = 3\nmode='fp16'") + rule("mode='fp16'"));
   refused("#1.match: \"tok_emd\": no tensor of this model has that in its name",
           rule("match = ['skip', 'tok_emd']\nmode='int8'") + rule("mode = 'fp16'"));
   refused("#2.mode: int6 is for matrices, found tensor parallel_post_lambdas [4, 2, 2]",
