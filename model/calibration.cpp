@@ -192,14 +192,15 @@ Hessians load_hessians(const std::string& path, const ParamStore& weights, const
     return found == file.metadata().end() ? std::string() : found->second;
   };
   if (value("format") != kFormatName || (value("version") != "1" && value("version") != "2")) {
-    fail(path, ": expected Hessians (metadata \"format\" = \"", kFormatName, "\", version 1 or 2), found format \"", value("format"),
-         "\", version \"", value("version"), "\"; 'sixteen-train run --hessians' writes them");
+    fail(path, ": expected Hessians (metadata \"format\" = \"", kFormatName, "\", version 1 or 2), found format \"",
+         value("format"), "\", version \"", value("version"), "\"; 'sixteen-train run --hessians' writes them");
   }
   if (content_hash(file.tensors(), file.metadata()) != value("sha256")) {
     fail(path, ": damaged: the content does not have the SHA-256 that its metadata says");
   }
   if (value("weights") != weights_hash(weights)) {
-    fail(path, ": collected under other weights than those of ", model, "; take the file that the same run wrote, or --calib");
+    fail(path, ": collected under other weights than those of ", model,
+         "; take the file that the same run wrote, or --calib");
   }
   Hessians hessians;
   for (const TensorView& tensor : file.tensors()) {
@@ -214,7 +215,8 @@ Hessians load_hessians(const std::string& path, const ParamStore& weights, const
       rows.resize(static_cast<size_t>(tensor.numel()));
       copy_as_float(tensor, rows);
       for (const float row : rows) {
-        if (!(row >= 0) || !std::isfinite(row)) fail(path, ": tensor ", tensor.name, ": ", row, " among its values; expected 0 or more");
+        if (!(row >= 0) || !std::isfinite(row))
+          fail(path, ": tensor ", tensor.name, ": ", row, " among its values; expected 0 or more");
       }
       continue;
     }

@@ -16,7 +16,8 @@ namespace sixteen {
 namespace {
 
 template <class Bits, class Convert, class Back>
-Bytes convert(std::span<const float> values, const std::string& name, const char* type, Convert to_bits, Back to_float) {
+Bytes convert(std::span<const float> values, const std::string& name, const char* type, Convert to_bits,
+              Back to_float) {
   Bytes bytes(values.size() * sizeof(Bits));
   for (size_t i = 0; i < values.size(); ++i) {
     const Bits bits = to_bits(values[i]);
@@ -88,7 +89,8 @@ Artifact assemble(const Model& model, std::span<const PackRule> by_tensor, std::
   return artifact;
 }
 
-Artifact quantise_model(const Model& model, const Hessians& hessians, const PackConfig& config, const Console& console) {
+Artifact quantise_model(const Model& model, const Hessians& hessians, const PackConfig& config,
+                        const Console& console) {
   const std::vector<PackRule> rules = rules_of(config);
   const std::vector<size_t> assigned = assign_rules(rules, model.config, *model.table, model.path);
   std::vector<PackRule> by_tensor;
@@ -109,7 +111,8 @@ Artifact quantise_model(const Model& model, const Hessians& hessians, const Pack
     quantisers += (i == 0 ? "" : " ") + std::to_string(assigned[i] + 1) + ":" + used;
   }
   if (!as_by_default) {
-    for (const PackRule& rule : rules) artifact.metadata[kRulesKey] += (&rule == &rules[0] ? "" : "\n") + describe(rule);
+    for (const PackRule& rule : rules)
+      artifact.metadata[kRulesKey] += (&rule == &rules[0] ? "" : "\n") + describe(rule);
     artifact.metadata[kQuantisersKey] = quantisers;
   }
   return artifact;
@@ -121,14 +124,16 @@ PackReport write_verified(Artifact* artifact, const std::string& path, uint64_t 
   const Bytes bytes = serialise_artifact(artifact, config.codecs, config.stream);
   const uint64_t total = bytes.size() + code_bytes;
   if (total > static_cast<uint64_t>(config.target_bytes) && !over_budget) {
-    fail(path, ": artifact ", bytes.size(), " + code ", code_bytes, " = ", total, " bytes, over the target of ", config.target_bytes,
-         " by ", total - static_cast<uint64_t>(config.target_bytes), "; nothing was written. Use fewer bits or a smaller model, or --over-budget");
+    fail(path, ": artifact ", bytes.size(), " + code ", code_bytes, " = ", total, " bytes, over the target of ",
+         config.target_bytes, " by ", total - static_cast<uint64_t>(config.target_bytes),
+         "; nothing was written. Use fewer bits or a smaller model, or --over-budget");
   }
   verify(bytes, *artifact, path);  // before an older file is replaced
   write_file(path, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   if (std::filesystem::is_regular_file(path)) {  // a pipe cannot be read again
     const MappedFile written(path);
-    if (!std::ranges::equal(written.bytes(), bytes)) fail(path, ": the bytes on disk are not those written; is the disk sound?");
+    if (!std::ranges::equal(written.bytes(), bytes))
+      fail(path, ": the bytes on disk are not those written; is the disk sound?");
   }
   return {.artifact_bytes = bytes.size(),
           .code_bytes = code_bytes,

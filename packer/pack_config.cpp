@@ -78,7 +78,8 @@ void validate(const PackConfig& c, const std::string& where) {
   if (c.block < 1 || c.block > kLargestBlock) {
     fail(where, ": [pack] block: expected 1 to ", kLargestBlock, ", found ", c.block);
   }
-  if (c.sensitivity_windows < 1) fail(where, ": [pack] sensitivity_windows: expected 1 or more, found ", c.sensitivity_windows);
+  if (c.sensitivity_windows < 1)
+    fail(where, ": [pack] sensitivity_windows: expected 1 or more, found ", c.sensitivity_windows);
   if (c.check_windows < 1) fail(where, ": [pack] check_windows: expected 1 or more, found ", c.check_windows);
   if (c.target_bytes < 1) fail(where, ": [pack] target_bytes: expected 1 or more");
   validate_stream(c.stream, where, "pack");
@@ -99,7 +100,8 @@ std::vector<PackRule> rules_of(const PackConfig& c) {
   return {small, few, embedding, matrix};
 }
 
-bool needs_hessians(const PackConfig& config, const ModelConfig& model, const ParamTable& table, const std::string& where) {
+bool needs_hessians(const PackConfig& config, const ModelConfig& model, const ParamTable& table,
+                    const std::string& where) {
   const std::vector<PackRule> rules = rules_of(config);
   const std::vector<size_t> assigned = assign_rules(rules, model, table, where);
   return std::any_of(assigned.begin(), assigned.end(),

@@ -29,7 +29,8 @@ struct PackConfig {
   int64_t sensitivity_windows = 8;  // of a search: passes that measure what an error costs
   int64_t check_windows = 16;       // of a search: the loss before and after
   StreamOptions stream{.codec = Codec::kAuto, .level = 0, .shuffle_stride = 2};
-  std::map<std::string, StreamOptions> codecs;  // [pack.codecs.NAME] of single streams (codes2 ... codes8, scales, plain)
+  std::map<std::string, StreamOptions>
+      codecs;                       // [pack.codecs.NAME] of single streams (codes2 ... codes8, scales, plain)
   int64_t target_bytes = 16000000;  // decimal; artifact and counted code together
   int threads = 0;                  // of the CPU; 0: all cores. No key of the file, since it decides no bits
 };
@@ -42,6 +43,7 @@ void validate(const PackConfig& config, const std::string& where);
 std::vector<PackRule> rules_of(const PackConfig& config);
 
 // Whether some tensor of the table is quantised against a Hessian, so that calibration is needed.
-bool needs_hessians(const PackConfig& config, const ModelConfig& model, const ParamTable& table, const std::string& where);
+bool needs_hessians(const PackConfig& config, const ModelConfig& model, const ParamTable& table,
+                    const std::string& where);
 
 }  // namespace sixteen

@@ -204,8 +204,10 @@ std::vector<size_t> assign_rules(const std::vector<PackRule>& rules, const Model
                                  const std::string& where) {
   const std::vector<ParamSpec>& specs = table.specs();
   for (size_t i = 0; i < rules.size(); ++i) {
-    if (std::ranges::none_of(specs, [&](const ParamSpec& s) { return tensor_visits(model, s.name) >= rules[i].min_visits; })) {
-      fail(where, ": pack.rules#", i + 1, ".min_visits: no layer of this model is visited ", rules[i].min_visits, " times");
+    if (std::ranges::none_of(specs,
+                             [&](const ParamSpec& s) { return tensor_visits(model, s.name) >= rules[i].min_visits; })) {
+      fail(where, ": pack.rules#", i + 1, ".min_visits: no layer of this model is visited ", rules[i].min_visits,
+           " times");
     }
     for (const std::string& part : rules[i].match) {
       if (std::any_of(specs.begin(), specs.end(), [&](const ParamSpec& spec) { return name_has(spec.name, {part}); }))

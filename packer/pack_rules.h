@@ -31,17 +31,17 @@ enum class Quantiser : uint8_t { kGptq, kNearest, kClipMatrix, kClipRow, kRowQua
 std::string_view quantiser_name(Quantiser quantiser);
 
 struct PackRule {
-  std::vector<std::string> match{};                          // empty: any name
-  std::string tensor_class{};                                // "": any
+  std::vector<std::string> match{};  // empty: any name
+  std::string tensor_class{};        // "": any
   int64_t max_numel = std::numeric_limits<int64_t>::max();
-  int64_t min_visits = 0;                                    // 0: any
-  int bits = 0;                                              // 2..8; 0: plain
-  DType plain_dtype = DType::kF16;                           // when plain
+  int64_t min_visits = 0;           // 0: any
+  int bits = 0;                     // 2..8; 0: plain
+  DType plain_dtype = DType::kF16;  // when plain
   Quantiser quantiser = Quantiser::kGptq;
   double clip_sigmas = 12.85;
-  double damping = 0.01;                                     // of gptq: share of the Hessian's mean diagonal
-  int block = 128;                                           // of gptq: columns
-  std::vector<double> percentiles{};                         // empty: the quantiser's own
+  double damping = 0.01;              // of gptq: share of the Hessian's mean diagonal
+  int block = 128;                    // of gptq: columns
+  std::vector<double> percentiles{};  // empty: the quantiser's own
   double min_clip = 1;
   bool round_bf16 = false;
 };

@@ -194,7 +194,8 @@ TEST_F(Cli, OutputsThatCannotBeWritten) {
   expect_refused(pack_m + "old.s16", 1, {"old.s16", "File too large"}, limit);
   expect_refused("pack export m.s16 -o old.safetensors", 1, {"old.safetensors", "File too large"}, limit);
   expect_refused(score_of_m + "--report old.html", 1, {"old.html", "File too large"}, limit);
-  expect_refused(pack_m + "old.s16 --target-bytes 3000", 1, {"old.s16", "over the target of 3000"});
+  expect_refused(pack_m + "old.s16 --target-bytes 3000 --keep-clips", 1, {"old.s16", "over the target of 3000"});
+  expect_refused(pack_m + "old.s16 --target-bytes 3000", 1, {"cannot fit", "over the target of 3000 by"});
   expect_refused(pack_m + "old.s16 --code absent.py", 1, {"absent.py"});
 }
 
