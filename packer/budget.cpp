@@ -309,7 +309,9 @@ void Solver::finish() {
   for (int i = 0; i < kCurvePoints; ++i) {
     const double total = limit_ * (0.8 + 0.4 * i / (kCurvePoints - 1));
     const Allocation at = divide(total - besides_);
-    result_.curve.push_back({at.bytes + besides_ + static_cast<double>(options_.code_bytes), at.error});
+    const double bytes = at.bytes + besides_ + static_cast<double>(options_.code_bytes);
+    if (i > 0 && bytes <= result_.curve.back().total_bytes) continue;  // the ends of all curves
+    result_.curve.push_back({bytes, at.error});
   }
 }
 
