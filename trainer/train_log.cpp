@@ -35,7 +35,7 @@ void TrainLog::line(const std::string& json) {
 }
 
 void TrainLog::interval(const LogEntry& e) {
-  console_.say("step ", e.step, "  loss ", format("%.4f", e.loss), "  norm ", format("%.3f", e.gradient_norm), "  lr x",
+  console_.say("step ", e.step, "  mean loss ", format("%.4f", e.loss), "  norm ", format("%.3f", e.gradient_norm), "  lr x",
                format("%.3f", e.lr_scale), e.looping ? "  loop on  " : "  ", format_count(e.tokens_per_second),
                " tokens/s  ", format("%.0f", e.ms_per_step), " ms/step  ", format("%.0f", 100 * e.peak_share),
                " % of peak  ", format_duration(e.seconds_left), " left");

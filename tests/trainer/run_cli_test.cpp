@@ -139,7 +139,7 @@ TEST_F(RunCli, StreamsAndResult) {
   EXPECT_EQ(result["steps"], 20);
   EXPECT_EQ(result["checkpoint"], path("m"));
   EXPECT_GT(result["tokens_per_second"], 0);
-  EXPECT_NE(full.out.find("step 20  loss "), std::string::npos) << full.out;
+  EXPECT_NE(full.out.find("step 20  mean loss "), std::string::npos) << full.out;
   EXPECT_NE(full.out.find("step 10  depth recurrence is on"), std::string::npos) << full.out;
 
   const Outcome quiet = train(run_args("q", {"--quiet"}));
