@@ -18,7 +18,7 @@ struct TttConfig {             // score-first test-time training by SGD (spec_15
   int64_t epochs = 3;          // passes over a chunk once it is scored
   int64_t chunk = 32768;       // targets scored before each round of training
   int64_t batch_seqs = 32;     // windows of one step
-  int64_t parts = 8;           // whose gradients are computed apart and added up in a tree: as many ranks share a step to the
+  int64_t parts = 4;           // whose gradients are computed apart and added up in a tree: as many ranks share a step to the
                                // same bits. A power of two; a step of fewer windows has fewer. Moves rounding, nothing else
   double momentum = 0.9;
   double clip_norm = 1.0;      // global gradient norm; 0: none

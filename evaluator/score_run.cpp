@@ -80,12 +80,16 @@ ScoreRun::ScoreRun(const ScoreMethod& method, Session* session, std::span<const 
       tables_(tables),
       bos_(bos),
       chunks_(score_chunks(method, static_cast<int64_t>(tokens.size()) - 1)) {
-  const EvalConfig& c = method_.config;
-  const TttConfig& t = c.ttt;
-  if (method_.hash) session_->enable_hash(c.hash);
+  if (method_.hash) session_->enable_hash(method_.config.hash);
   forget_reads();
   state_.emplace_back("weights", session_->weights());
-  if (method_.scoring != Scoring::kTraining) return;
+  if (method_.scoring == Scoring::kTraining) start_training();
+  reserve();
+}
+
+void ScoreRun::start_training() {
+  const EvalConfig& c = method_.config;
+  const TttConfig& t = c.ttt;
   session_->set_fake_quant(t.fake_quant);
   sgd_ = std::make_unique<Sgd>(session_, SgdConfig{.momentum = t.momentum, .clip_norm = t.clip_norm, .freeze_blocks = t.freeze_blocks, .hash_lr_mult = c.hash_lr_mult});
   tree_ = std::make_unique<GradientTree>(session_);
@@ -93,9 +97,26 @@ ScoreRun::ScoreRun(const ScoreMethod& method, Session* session, std::span<const 
   if (method_.hash) grads.push_back({session_->hash_grads(), c.hash.buckets * session_->config().dim});
   rank_sum_ = std::make_unique<RankSum>(&session_->device(), std::move(grads));
   state_.emplace_back("momentum", sgd_->momentum());
-  if (!method_.hash) return;
-  state_.emplace_back("hash", session_->hash_table());
-  state_.emplace_back("hash_momentum", sgd_->hash_momentum());
+  if (method_.hash) {
+    state_.emplace_back("hash", session_->hash_table());
+    state_.emplace_back("hash_momentum", sgd_->hash_momentum());
+  }
+}
+
+// Too little device memory is better known before the first pass.
+void ScoreRun::reserve() {
+  if (chunks_.empty() || chunks_.front().windows.empty()) return;
+  const EvalConfig& c = method_.config;
+  const Chunk& chunk = chunks_.front();
+  const int64_t fit = c.batch > 0 ? c.batch : std::max<int64_t>(1, session_->score_tokens() / c.window);
+  const int64_t windows = std::min(fit, static_cast<int64_t>(chunk.windows.size()));
+  std::vector<BuildOptions> programs = {session_->score_options(windows, c.window, chunk.windows.back().tail(), c.logits_bf16)};
+  if (trains(0)) {
+    const int64_t step = std::min(c.ttt.batch_seqs, static_cast<int64_t>(chunk.train_starts.size())), leaves = sum_leaves(step, c.ttt.parts);
+    const int64_t micro = std::max<int64_t>(1, session_->train_tokens() / c.window);
+    programs.push_back(session_->train_options(std::min(micro, (step + leaves - 1) / leaves), c.window, true));
+  }
+  session_->reserve(programs, "lower [eval] batch (now " + std::to_string(windows) + " windows a pass) or --window");
 }
 
 void ScoreRun::forget_reads() {

@@ -79,6 +79,8 @@ class ScoreRun {
   TapInCounts tap_in_counts();  // of all ranks together; collective
 
  private:
+  void start_training();
+  void reserve();
   TttStep train_step(std::span<const int64_t> starts, double lr);
   void add_gradients(std::span<const int64_t> starts, int64_t count, int64_t leaf, LeafLosses* losses);
 

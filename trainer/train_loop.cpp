@@ -55,7 +55,7 @@ void Trainer::log_interval(const Interval& i) {
                   .train_seconds = train_seconds_,
                   .tokens_per_second = steps * static_cast<double>(c.windows_per_step * c.seq_len) / i.seconds,
                   .ms_per_step = 1000 * i.seconds / steps,
-                  .peak_share = i.flops / i.seconds / peak_flops_,
+                  .peak_share = i.flops / i.seconds / (peak_flops_ * static_cast<double>(ranks().size())),
                   .seconds_left = seconds_left(i.seconds / steps)});
 }
 
