@@ -160,7 +160,7 @@ void Heartbeat::judge(Deadline now) {
       return lose(name + " hangs or is cut off: no sign of life for " + std::to_string(static_cast<int>(silent)) + " s");
     }
     if (rank_ == 0 && (peer.watched || r == 0) && still > timeout_s_ && longest_wait > timeout_s_) {
-      return lose(name + " hangs: the others have waited for it for " + std::to_string(static_cast<int>(longest_wait)) + " s");
+      return lose(name + " hangs: the others have waited for it for " + std::to_string(static_cast<int>(longest_wait)) + " s (more with SIXTEEN_TIMEOUT)");
     }
   }
 }
