@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "evaluator/svg.h"
+#include "model/svg.h"
 #include "formats/check.h"
 #include "formats/file.h"
 

@@ -4,7 +4,7 @@
 #include <numbers>
 
 #include "evaluator/scorer_checks.h"
-#include "evaluator/svg.h"
+#include "model/svg.h"
 
 namespace sixteen {
 namespace {

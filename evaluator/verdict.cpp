@@ -5,7 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "evaluator/svg.h"
+#include "model/svg.h"
 #include "formats/check.h"
 #include "formats/file.h"
 

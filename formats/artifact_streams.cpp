@@ -18,6 +18,7 @@ constexpr StreamOptions kProbe{.codec = Codec::kZstd, .level = 1, .shuffle_strid
 
 bool is_scales(const StreamInfo& stream) { return stream.name == "scales"; }
 
+// uncounted: begin
 void append(Bytes* bytes, const void* data, size_t size) {
   const size_t begin = bytes->size();
   bytes->resize(begin + size);
@@ -39,6 +40,7 @@ Bytes raw_bytes(std::span<const PackedTensor> tensors, const StreamInfo& stream)
   return raw;
 }
 
+// uncounted: end
 void fill_from_raw(const Bytes& raw, const StreamInfo& stream, std::span<PackedTensor> tensors) {
   CHECK(raw.size() == stream.raw_bytes);  // parse_index has compared the sums
   const std::byte* next = raw.data();
@@ -102,6 +104,7 @@ Bytes raw_of_values(std::span<const PackedTensor> tensors, const StreamInfo& str
   return raw;
 }
 
+// uncounted: begin
 Bytes encode_own(std::span<const PackedTensor> tensors, const StreamInfo& stream, const Bytes& raw) {
   if (stream.tensor < 0) return encode_values(value_tensors(tensors, stream, &raw));
   const PackedTensor& tensor = tensors[static_cast<size_t>(stream.tensor)];
@@ -115,7 +118,7 @@ Bytes encode_general(const StreamOptions& options, const Bytes& raw) {
 Bytes encode_auto(std::span<const PackedTensor> tensors, StreamInfo* stream, const Bytes& raw) {
   stream->options = kOwnCodec;
   Bytes best = encode_own(tensors, *stream, raw);
-  if (raw.size() > kSmallStream && encode_general(kProbe, raw).size() > best.size() + best.size() / 8) return best;
+  if (raw.size() > kSmallStream && encode_general(kProbe, raw).size() > best.size()) return best;
   for (const Codec codec : {Codec::kBrotli, Codec::kXz, Codec::kZstd}) {
     for (const int stride : {1, 2}) {
       const StreamOptions options{codec, default_level(codec), stride};
@@ -128,6 +131,7 @@ Bytes encode_auto(std::span<const PackedTensor> tensors, StreamInfo* stream, con
   return best;
 }
 
+// uncounted: end
 void check_values(const PackedTensor& tensor, const StreamInfo& stream) {
   const int limit = (1 << (tensor.bits - 1)) - 1;
   for (size_t i = 0; stream.tensor >= 0 && i < tensor.codes.size(); ++i) {
@@ -144,6 +148,7 @@ void check_values(const PackedTensor& tensor, const StreamInfo& stream) {
 
 }  // namespace
 
+// uncounted: begin
 Bytes encode_stream(std::span<const PackedTensor> tensors, StreamInfo* stream) {
   const Bytes raw = raw_bytes(tensors, *stream);
   CHECK(raw.size() == stream->raw_bytes);
@@ -152,6 +157,7 @@ Bytes encode_stream(std::span<const PackedTensor> tensors, StreamInfo* stream) {
   stream->options = kOwnCodec;
   return encode_own(tensors, *stream, raw);
 }
+// uncounted: end
 
 void decode_stream(std::span<const std::byte> coded, const StreamInfo& stream, std::span<PackedTensor> tensors) {
   const std::string what =

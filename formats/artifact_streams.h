@@ -13,7 +13,7 @@ namespace sixteen {
 
 // The coded bytes of a stream; stream->options become what they were coded with (an own codec instead of kAuto, its level).
 // kAuto is our own codec, unless a general one is smaller: all are tried on streams up to 64 KiB and on those that zstd's
-// fastest level brings near.
+// fastest level makes smaller still.
 Bytes encode_stream(std::span<const PackedTensor> tensors, StreamInfo* stream);
 
 // Decodes into the stream's tensors and checks the values. Throws Error on damage; takes no more memory than the tensors

@@ -108,6 +108,7 @@ void ColumnPredictor::solve() {
   }
 }
 
+// uncounted: begin
 bool columns_correlate(std::span<const int8_t> codes, int64_t cols) {
   const int64_t rows = static_cast<int64_t>(codes.size()) / cols;
   if (cols < 2 || cols > kMostPredictedCols || rows < 2 * cols || rows < 2 * static_cast<int64_t>(kFirstSolve))
@@ -135,5 +136,6 @@ bool columns_correlate(std::span<const int8_t> codes, int64_t cols) {
   const double pairs = 0.5 * static_cast<double>(sampled * (sampled - 1));
   return squares / pairs > 3.0 / static_cast<double>(rows);
 }
+// uncounted: end
 
 }  // namespace sixteen

@@ -301,6 +301,7 @@ class MatrixModel {
 
 }  // namespace
 
+// uncounted: begin
 Bytes encode_codes(std::span<const int8_t> codes, int64_t cols, int bits) {
   CHECK(cols > 0 && codes.size() % static_cast<size_t>(cols) == 0);
   RangeEncoder encoder;
@@ -313,6 +314,7 @@ Bytes encode_codes(std::span<const int8_t> codes, int64_t cols, int bits) {
   return encoder.finish();
 }
 
+// uncounted: end
 void check_code_count(std::span<const std::byte> coded, const std::string& name, uint64_t codes) {
   if (codes / kMostCodesAByte > coded.size() + 8) {
     fail("stream ", name, ": ", coded.size(), " coded bytes cannot hold ", codes, " codes");

@@ -18,6 +18,7 @@ namespace sixteen {
 
 constexpr int kProbabilityBits = 16;
 
+// uncounted: begin
 class RangeEncoder {
  public:
   static constexpr bool kDecodes = false;
@@ -72,6 +73,7 @@ class RangeEncoder {
   uint64_t low_ = 0, range_ = ~uint64_t{0};
 };
 
+// uncounted: end
 class RangeDecoder {
  public:
   static constexpr bool kDecodes = true;

@@ -177,6 +177,7 @@ class ValueModel {
 
 }  // namespace
 
+// uncounted: begin
 Bytes encode_values(std::span<const ValueTensor> tensors) {
   RangeEncoder encoder;
   ValueModel<RangeEncoder> model(&encoder);
@@ -188,6 +189,7 @@ Bytes encode_values(std::span<const ValueTensor> tensors) {
   return encoder.finish();
 }
 
+// uncounted: end
 void check_value_count(std::span<const std::byte> coded, const std::string& name, uint64_t values) {
   if (values / kMostValuesAByte > coded.size() + 8) {
     fail("stream ", name, ": ", coded.size(), " coded bytes cannot hold ", values, " values");

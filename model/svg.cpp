@@ -1,14 +1,72 @@
 // See svg.h.
-#include "evaluator/svg.h"
+#include "model/svg.h"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace sixteen {
 namespace {
 
 constexpr double kWidth = 860, kHeight = 260, kLeft = 50, kBottom = 30, kTop = 12;
+constexpr double kMapHeight = 430, kLetter = 6.5, kLine = 13;
+
+struct Area {
+  double x, y, width, height;
+};
+
+std::string draw_cell(const TreemapCell& cell, const Area& a) {
+  std::string svg = "<rect x='" + fixed(a.x, 2) + "' y='" + fixed(a.y, 2) + "' width='" + fixed(a.width, 2) + "' height='" +
+                    fixed(a.height, 2) + "' fill='" + escape_html(cell.fill) + "' stroke='#fff'><title>" + escape_html(cell.title) +
+                    "</title></rect>";
+  const bool fits = a.height > kLine && kLetter * static_cast<double>(cell.label.size()) < a.width;
+  if (fits) svg += "<text x='" + fixed(a.x + 4, 2) + "' y='" + fixed(a.y + kLine, 2) + "' pointer-events='none'>" + escape_html(cell.label) + "</text>";
+  return svg;
+}
+
+// How far the worst of `count` cells from `begin` on is from a square when they fill a strip along `side` together.
+double worst_shape(const std::vector<TreemapCell>& cells, size_t begin, size_t count, double side, double scale) {
+  double sum = 0, worst = 0;
+  for (size_t i = begin; i < begin + count; ++i) sum += cells[i].size * scale;
+  const double depth = sum / side;
+  for (size_t i = begin; i < begin + count; ++i) {
+    const double length = cells[i].size * scale / depth;
+    worst = std::max(worst, std::max(length / depth, depth / length));
+  }
+  return worst;
+}
 
 }  // namespace
+
+std::string treemap(std::vector<TreemapCell> cells) {
+  std::erase_if(cells, [](const TreemapCell& cell) { return !(cell.size > 0); });
+  std::stable_sort(cells.begin(), cells.end(), [](const TreemapCell& a, const TreemapCell& b) { return a.size > b.size; });
+  double total = 0;
+  for (const TreemapCell& cell : cells) total += cell.size;
+  const double scale = total > 0 ? kWidth * kMapHeight / total : 0;
+  std::string svg = "<svg viewBox='0 0 " + fixed(kWidth, 0) + " " + fixed(kMapHeight, 0) + "' role='img'>";
+  Area left{0, 0, kWidth, kMapHeight};
+  for (size_t begin = 0; begin < cells.size();) {
+    const bool column = left.width >= left.height;  // a strip along the shorter side
+    const double side = column ? left.height : left.width;
+    size_t count = 1;
+    while (begin + count < cells.size() &&
+           worst_shape(cells, begin, count + 1, side, scale) <= worst_shape(cells, begin, count, side, scale)) {
+      ++count;
+    }
+    double sum = 0, at = 0;
+    for (size_t i = begin; i < begin + count; ++i) sum += cells[i].size * scale;
+    const double depth = sum / side;
+    for (size_t i = begin; i < begin + count; ++i) {
+      const double length = cells[i].size * scale / depth;
+      svg += draw_cell(cells[i], column ? Area{left.x, left.y + at, depth, length} : Area{left.x + at, left.y, length, depth});
+      at += length;
+    }
+    (column ? left.x : left.y) += depth;
+    (column ? left.width : left.height) -= depth;
+    begin += count;
+  }
+  return svg + "</svg>";
+}
 
 std::string fixed(double value, int digits) {
   char text[512];  // the largest double has 309 digits before the point

@@ -1,4 +1,4 @@
-// Pieces of the HTML reports: escaped text, numbers, one kind of chart. Nothing to load, no scripts.
+// Pieces of the HTML reports: escaped text, numbers, charts and treemaps. Nothing to load, no scripts.
 #pragma once
 
 #include <string>
@@ -29,5 +29,15 @@ class Chart {
   double low_, high_;
   std::string svg_;
 };
+
+// A rectangle of a treemap: its size, what it is called, what a pointer over it tells, its fill (any CSS colour).
+struct TreemapCell {
+  double size = 0;
+  std::string label, title, fill;
+};
+
+// An area of 860 by 430 shared out by size, the largest first (squarified: M. Bruls, K. Huizing, J. van Wijk, 2000). Cells
+// of size 0 are left out; labels stand where they fit.
+std::string treemap(std::vector<TreemapCell> cells);
 
 }  // namespace sixteen
