@@ -204,7 +204,29 @@ __global__ void __launch_bounds__(kThreads, 2)
 #endif
 }
 
+constexpr int kProbeBytes = 4096;
+
+// Tells by its shared memory whether the card runs code for sm_90a: a build for older cards has empty kernels in this file.
+__global__ void hopper_probe() {
+#if defined(SIXTEEN_SM90A)
+  __shared__ char probe[kProbeBytes];
+  asm volatile("" ::"r"(shared_address(probe)) : "memory");
+#endif
+}
+
 }  // namespace
+
+bool on_hopper() {
+  int device = 0;
+  SIXTEEN_CUDA_CHECK(cudaGetDevice(&device));
+  static thread_local int known = -1;
+  static thread_local bool hopper = false;
+  if (device == known) return hopper;
+  cudaFuncAttributes attributes;
+  SIXTEEN_CUDA_CHECK(cudaFuncGetAttributes(&attributes, hopper_probe));
+  known = device;
+  return hopper = attributes.sharedSizeBytes >= kProbeBytes;
+}
 
 void attention_hopper(Launch& l, const bf16* q, const bf16* k, const bf16* v, const int32_t* keys, bf16* y, float* lse,
                       const AttentionDims& d, float scale) {

@@ -164,14 +164,6 @@ void attention_portable(Launch& l, const bf16* q, const bf16* k, const bf16* v, 
   launch(l, attention_forward, grid, kThreads, 0, ForwardArgs{q, k, v, keys, y, lse, d, scale});
 }
 
-bool on_hopper() {
-  int device = 0, major = 0, minor = 0;
-  SIXTEEN_CUDA_CHECK(cudaGetDevice(&device));
-  SIXTEEN_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  SIXTEEN_CUDA_CHECK(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
-  return major == 9 && minor == 0;
-}
-
 void attention_mma(Launch& l, const bf16* q, const bf16* k, const bf16* v, const int32_t* keys, bf16* y, float* lse,
                    const AttentionDims& d, float scale) {
   if (on_hopper() && scale > 0) attention_hopper(l, q, k, v, keys, y, lse, d, scale);
