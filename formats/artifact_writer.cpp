@@ -1,6 +1,6 @@
 // Writer of .s16. Deterministic: equal tensors, options and codec libraries give equal bytes.
 //
-// Bites: Brotli at level 11 takes about 5 s a megabyte on one core, our own codec 0.1 s; nothing else here takes time.
+// Bites: Brotli at level 11 takes about 1.3 s a megabyte on one core, our own codec 0.06 s; nothing else here takes time.
 #include <cstring>
 #include <nlohmann/json.hpp>
 
