@@ -25,12 +25,7 @@ namespace {
 
 constexpr double kEndS = 6;  // over Heartbeat::kGraceS, after which ranks end themselves
 constexpr int kMostGpus = 1024;
-
-int free_port() {
-  int port = 0;
-  const Socket probe = listen_on(&port);
-  return port;
-}
+constexpr int kFirstPort = 10000, kPorts = 20000;  // below those that kernels give to whoever asks for any
 
 std::vector<std::string> own_command_line() {
   std::vector<std::string> arguments;
@@ -141,6 +136,19 @@ int launch(int count) {
 }
 
 }  // namespace
+
+int free_port() {
+  for (int i = 0; i < kPorts; ++i) {
+    int port = kFirstPort + (static_cast<int>(getpid()) * 17 + i) % kPorts;
+    try {
+      const Socket probe = listen_on(&port);
+      return port;
+    } catch (const Error&) {
+      continue;  // taken
+    }
+  }
+  fail("no free port from ", kFirstPort, " to ", kFirstPort + kPorts - 1, " for the ranks to meet at");
+}
 
 void add_gpus_option(CLI::App& command, int* gpus) {
   command

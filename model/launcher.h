@@ -18,6 +18,9 @@ class App;
 
 namespace sixteen {
 
+// A port that nobody listens on, and that no socket which takes any port will get before rank 0 listens there. Throws Error.
+int free_port();
+
 void add_gpus_option(CLI::App& command, int* gpus);
 
 // Call it when the command line has been checked and before any thread is started. In a launcher (gpus > 1 and not a rank

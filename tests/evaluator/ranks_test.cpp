@@ -2,7 +2,7 @@
 // ranks is gone on with by another number of them.
 #include <gtest/gtest.h>
 
-#include <numeric>
+#include <algorithm>
 
 #include "evaluator/ledger.h"
 #include "evaluator/rank_shares.h"
@@ -160,11 +160,13 @@ TEST_F(RankLedgers, GoOnWithAnotherNumberOfRanks) {
   }
 }
 
+// By those who compared; who is still reading the answers may hear first that another one has stopped.
 TEST_F(RankLedgers, ARankWithAnotherStateIsNamed) {
   const std::vector<uint16_t> tokens = testing::tiny_tokens(403);
   const ParamStore store = testing::tiny_store(testing::tiny_config());
-  testing::expect_error("rank 2 holds another state than rank 0", [&] {
-    on_ranks(3, [&](int rank, std::shared_ptr<World> world) {
+  std::vector<std::string> lines(3);
+  on_ranks(3, [&](int rank, std::shared_ptr<World> world) {
+    try {
       Session session(make_device("cpu", 1, std::move(world)), testing::tiny_config(), store.table);
       ParamStore own = store;
       if (rank == 2) own.flat[100] += 0x1p-20f;
@@ -172,8 +174,15 @@ TEST_F(RankLedgers, ARankWithAnotherStateIsNamed) {
       const ByteTables tables = testing::tiny_tables();
       ScoreRun run(testing::method_of({"", Scoring::kSliding}, 0), &session, tokens, tables, 1);
       common_digests(&run);
-    });
+    } catch (const Error& e) {
+      lines[static_cast<size_t>(rank)] = e.what();
+    }
   });
+  const auto named = [](const std::string& line) {
+    return line.find("rank 2 holds another state than rank 0") != std::string::npos;
+  };
+  EXPECT_TRUE(std::any_of(lines.begin(), lines.end(), named)) << lines[0] << '\n' << lines[1] << '\n' << lines[2];
+  for (const std::string& line : lines) EXPECT_NE(line, "");
 }
 
 }  // namespace

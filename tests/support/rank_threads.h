@@ -10,16 +10,15 @@
 #include <thread>
 #include <vector>
 
-#include "graph/sockets.h"
 #include "graph/world.h"
+#include "model/launcher.h"
 
 namespace sixteen::testing {
 
 // Runs body(rank, world) in each of `ranks` threads and rethrows the first rank's exception; world is null for one rank.
 inline void on_ranks(int ranks, const std::function<void(int, std::shared_ptr<World>)>& body) {
   if (ranks == 1) return body(0, nullptr);
-  int port = 0;
-  { const Socket probe = listen_on(&port); }
+  const int port = free_port();
   std::vector<std::exception_ptr> errors(static_cast<size_t>(ranks));
   std::vector<std::thread> threads;
   for (int r = 0; r < ranks; ++r) {
