@@ -104,7 +104,7 @@ Solver::Solver(const Model& model, const Hessians& hessians, const Sensitivities
          " for the artifact");
   result_.in_nats = !sensitivities.empty();
   if (stream_.codec == Codec::kAuto)
-    stream_ = kOwnCodec;  // the others are slow; in the end a smaller one may still serve
+    stream_ = kOwnCodec;  // the others are slow
 }
 
 void Solver::make_classes() {

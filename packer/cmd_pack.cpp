@@ -136,7 +136,9 @@ void say_codecs_without_streams(const PackConfig& config, const Artifact& artifa
 void pack(PackCommand& o) {
   install_interrupt_handler();
   const Model model = load_checkpoint(o.input);
-  const PackConfig config = load_config(o, model.config);
+  PackConfig config = load_config(o, model.config);
+  // The search has coded with it; on large matrices trying the others takes a minute, for some hundred bytes at best.
+  if (o.searches() && config.stream.codec == Codec::kAuto) config.stream = kOwnCodec;
   const bool calibrate =
       !o.nearest && needs_hessians(config, model.config, *model.table, o.config.empty() ? o.input : o.config);
   check_usage(o, calibrate);

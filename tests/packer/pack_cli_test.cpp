@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "formats/artifact.h"
+#include "formats/shard.h"
 #include "model/checkpoint.h"
 #include "tests/support/pack_commands.h"
 #include "tests/support/scratch.h"
@@ -69,7 +71,8 @@ TEST_F(PackCli, WithoutGptqNoCalibrationIsAskedFor) {
 TEST_F(PackCli, Refusals) {
   const std::string small = "[[pack.rules]]\nclass = 'small'\nmode = 'fp16'\n";
   expect_refused(pack(small + "[[pack.rules]]\nmode = 'int6'"), 2, "--hessians or --calib is required");
-  expect_refused(pack(small + "[[pack.rules]]\nmode = 'int6'", {"--calib", "x", "--hessians", "y"}), 2, "give one of them");
+  expect_refused(pack(small + "[[pack.rules]]\nmode = 'int6'", {"--calib", "x", "--hessians", "y"}), 2,
+                 "give one of them");
   expect_refused(pack(kClipRules, {"--bits", "5"}), 1, "[[pack.rules]], which say how many bits");
   expect_refused(pack(kClipRules, {"--embedding-bits", "5"}), 1, "[[pack.rules]], which say how many bits");
   expect_refused(pack("[[pack.rules]]\nmode = 'int6'\nquantiser = 'clip_row'"), 1,
@@ -78,6 +81,50 @@ TEST_F(PackCli, Refusals) {
                  "r.toml: pack.rules#1.match: \"lm_head\": no tensor of this model");
   expect_refused(pack(small), 1, "r.toml: pack.rules: none fits tensor blocks.0.attn.c_q.weight [32, 32]");
   expect_refused(pack("[[pack.rules]]\nmode = 'int12'"), 1, "r.toml: pack.rules#1.mode: expected fp16");
+}
+
+// A search as users run it: sensitivities and losses from shards, kept in the Hessians' file for the next one.
+TEST_F(PackCli, SearchesTheClipsForASize) {
+  const std::string shard = scratch_.path("t_train_000000.bin"), kept = scratch_.path("h.safetensors");
+  write_shard(shard, testing::tiny_tokens(3000));
+  const char rules[] = R"(
+[pack]
+calib_windows = 8
+calib_batch = 4
+calib_seq_len = 32
+sensitivity_windows = 4
+check_windows = 5
+[[pack.rules]]
+class = "small"
+mode = "fp16"
+[[pack.rules]]
+mode = "int6"
+)";
+  write_file(scratch_.path("code.py"), std::string(700, 'x'));
+  const Outcome first = pack(rules, {"--calib", shard, "--hessians-out", kept, "--target-bytes", "21000", "--code",
+                                     scratch_.path("code.py"), "--json"});
+  ASSERT_EQ(first.code, 0) << first.err;
+  const auto last_line = [](const std::string& out) {
+    return nlohmann::json::parse(out.substr(out.rfind('\n', out.size() - 2) + 1));
+  };
+  const nlohmann::json json = last_line(first.out);
+  EXPECT_EQ(json.at("artifact_bytes"), std::filesystem::file_size(out_));
+  EXPECT_LE(json.at("total_bytes"), 21000);
+  EXPECT_GT(json.at("total_bytes"), 19000);
+  EXPECT_EQ(json.at("total_bytes").get<int>() - json.at("artifact_bytes").get<int>(), 700);
+  EXPECT_TRUE(json.at("budget").at("in_nats"));
+  EXPECT_NE(json.at("loss_before"), json.at("loss_after"));
+  EXPECT_NEAR(json.at("loss_after"), json.at("loss_before"), 0.2);  // nats, of a random model at some 4 bits a weight
+  const Outcome again = pack(rules, {"--hessians", kept, "--target-bytes", "20300", "--json"});
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(last_line(again.out).at("sha256"),
+            json.at("sha256"));  // the same limit on the artifact, the same measurements
+  EXPECT_FALSE(last_line(again.out).contains("loss_after"));
+  std::filesystem::remove(out_);
+  expect_refused(pack(rules, {"--hessians", kept, "--calib", shard}), 2, "--calib and --hessians: give one of them");
+  expect_refused(pack(rules, {"--hessians", kept, "--search-bits"}), 2, "--search-bits: needs a search");
+  expect_refused(pack(rules, {"--hessians", kept, "--hessians-out", kept}), 2, "--hessians-out: needs --calib");
+  expect_refused(pack(rules, {"--hessians", kept, "--target-bytes", "5000", "--quiet"}), 1, "cannot fit");
 }
 
 }  // namespace
