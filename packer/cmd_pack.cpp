@@ -20,7 +20,7 @@ namespace sixteen {
 namespace {
 
 struct PackCommand {
-  std::string input, output, config, calib, hessians, hessians_out, codec, device = "cpu";
+  std::string input, output, config, calib, hessians, hessians_out, report, codec, device = "cpu";
   std::vector<std::string> code;
   int64_t target_bytes = -1;
   int matrix_bits = 0, embedding_bits = 0, level = -1, threads = 0, gpus = 0;
@@ -77,6 +77,7 @@ void check_usage(const PackCommand& o, bool calibrate) {
   if (o.gpus > 1 && (!calibrate || !o.hessians.empty())) {
     throw UsageError("--gpus is for --calib: nothing else is shared out");
   }
+  if (!o.report.empty() && !o.searches()) throw UsageError("--report: shows a search; give --target-bytes");
   if (o.search_bits && !o.searches()) throw UsageError("--search-bits: needs a search with --target-bytes");
 }
 
@@ -145,6 +146,7 @@ void pack(PackCommand& o) {
   const std::shared_ptr<World> world = launch_or_join(o.gpus, &o.console);
   const bool writes = world == nullptr || world->rank() == 0;
   const uint64_t code_bytes = total_bytes(count_files(o.code));
+  if (writes && !o.report.empty()) const OutputFile probe(o.report);
   if (writes) const OutputFile probe(o.output);  // an unwritable place is better known before the calibration
   Measured measured = measure(o, model, config, calibrate, world);
   if (!writes) return;
@@ -166,6 +168,9 @@ void pack(PackCommand& o) {
   const uint64_t total = report.artifact_bytes + report.code_bytes;
   o.console.say("wrote ", o.output, ": ", report.artifact_bytes, " bytes, read back and compared; with ",
                 report.code_bytes, " bytes of code ", total, " of ", config.target_bytes);
+  if (!o.report.empty()) {
+    write_budget_report(o.report, o.output, budget, code_bytes, static_cast<uint64_t>(config.target_bytes));
+  }
   nlohmann::json result = {{"artifact", o.output},
                            {"artifact_bytes", report.artifact_bytes},
                            {"code_bytes", report.code_bytes},
@@ -212,6 +217,7 @@ void add_pack_command(CLI::App& app) {
                 "without it the rules' clips are used and [pack] target_bytes (16000000) is a limit")
       ->check(kPositive);
   c->add_flag("--search-bits", o->search_bits, "with --target-bytes: bits of every class too, 4 to 8");
+  c->add_option("--report", o->report, "with --target-bytes: write the trade-off, rounds and classes (HTML)");
   c->add_flag("--keep-clips", o->keep_clips, "with --target-bytes: only a limit, nothing is searched");
   c->add_option("--code", o->code, "files and folders of code that count against the limit");
   c->add_flag("--nearest", o->nearest, "round to nearest where the rules say gptq, without calibration");

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/artifact.h"
+#include "formats/file.h"
 #include "formats/shard.h"
 #include "model/checkpoint.h"
 #include "tests/support/pack_commands.h"
@@ -102,7 +103,7 @@ mode = "int6"
 )";
   write_file(scratch_.path("code.py"), std::string(700, 'x'));
   const Outcome first = pack(rules, {"--calib", shard, "--hessians-out", kept, "--target-bytes", "21000", "--code",
-                                     scratch_.path("code.py"), "--json"});
+                                     scratch_.path("code.py"), "--json", "--report", scratch_.path("r.html")});
   ASSERT_EQ(first.code, 0) << first.err;
   const auto last_line = [](const std::string& out) {
     return nlohmann::json::parse(out.substr(out.rfind('\n', out.size() - 2) + 1));
@@ -113,6 +114,10 @@ mode = "int6"
   EXPECT_GT(json.at("total_bytes"), 19000);
   EXPECT_EQ(json.at("total_bytes").get<int>() - json.at("artifact_bytes").get<int>(), 700);
   EXPECT_TRUE(json.at("budget").at("in_nats"));
+  const std::string page = read_text_file(scratch_.path("r.html"));
+  for (const char* part : {"<svg", "mlp.fc x2", "tok_emb", "as estimated", "of 21000", "</html>"}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
   EXPECT_NE(json.at("loss_before"), json.at("loss_after"));
   EXPECT_NEAR(json.at("loss_after"), json.at("loss_before"), 0.2);  // nats, of a random model at some 4 bits a weight
   const Outcome again = pack(rules, {"--hessians", kept, "--target-bytes", "20300", "--json"});
@@ -122,6 +127,7 @@ mode = "int6"
   EXPECT_FALSE(last_line(again.out).contains("loss_after"));
   std::filesystem::remove(out_);
   expect_refused(pack(rules, {"--hessians", kept, "--calib", shard}), 2, "--calib and --hessians: give one of them");
+  expect_refused(pack(rules, {"--hessians", kept, "--report", "r.html"}), 2, "--report: shows a search");
   expect_refused(pack(rules, {"--hessians", kept, "--search-bits"}), 2, "--search-bits: needs a search");
   expect_refused(pack(rules, {"--hessians", kept, "--hessians-out", kept}), 2, "--hessians-out: needs --calib");
   expect_refused(pack(rules, {"--hessians", kept, "--target-bytes", "5000", "--quiet"}), 1, "cannot fit");
