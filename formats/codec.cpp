@@ -38,6 +38,7 @@ const CodecInfo& info(Codec codec) {
 const uint8_t* as_u8(const std::byte* bytes) { return reinterpret_cast<const uint8_t*>(bytes); }
 uint8_t* as_u8(std::byte* bytes) { return reinterpret_cast<uint8_t*>(bytes); }
 
+// uncounted: begin
 Bytes encode_brotli(int level, std::span<const std::byte> input) {
   // BrotliEncoderMaxCompressedSize is meant for quality 2 and up; the margin covers the lower ones (empty metablocks).
   Bytes output(BrotliEncoderMaxCompressedSize(input.size()) + input.size() / 1024 + 1024);
@@ -71,6 +72,7 @@ Bytes encode_xz(int level, std::span<const std::byte> input) {
   output.resize(size);
   return output;
 }
+// uncounted: end
 
 // A decoder's state at one step: what is left to read and where there is room to write.
 struct Window {
@@ -224,6 +226,7 @@ void check_level(Codec codec, int level) {
   }
 }
 
+// uncounted: begin
 Bytes encode(Codec codec, int level, std::span<const std::byte> input) {
   check_level(codec, level);
   switch (codec) {
@@ -236,6 +239,7 @@ Bytes encode(Codec codec, int level, std::span<const std::byte> input) {
   }
   CHECK(false);
 }
+// uncounted: end
 
 Bytes decode(Codec codec, std::span<const std::byte> input, size_t decoded_bytes, const std::string& name) {
   return decode_limited(codec, input, {decoded_bytes, true}, name);

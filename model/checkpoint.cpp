@@ -95,6 +95,7 @@ Model empty_model(const std::string& config_json, const Tensors& tensors, const 
 
 }  // namespace
 
+// uncounted: begin
 std::vector<TensorView> tensor_views(const ParamStore& store) {
   std::vector<TensorView> tensors;
   for (const ParamSpec& spec : store.table->specs()) {
@@ -113,6 +114,7 @@ void save_checkpoint(const std::string& path, const ModelConfig& config, const P
   metadata[kHashKey] = content_hash(tensors, metadata);
   write_safetensors(path, tensors, metadata);
 }
+// uncounted: end
 
 Model load_checkpoint(const std::string& path) {
   const SafetensorsFile file = open_checkpoint(path);

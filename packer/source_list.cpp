@@ -24,7 +24,7 @@ const std::set<std::string>& left_out() {
       "graph/cpu/socket_communicator.cpp", "graph/cuda/gemm_tune.cpp", "graph/cuda/nccl_communicator.cpp", "graph/cuda/nccl_library.cpp", "graph/gemm_cache.cpp",
       "graph/heartbeat.cpp", "graph/place.cpp", "graph/profile.cpp", "graph/reference/reference.cpp", "graph/reference/reference_rows.cpp",
       "graph/rendezvous.cpp", "graph/sockets.cpp", "graph/world.cpp",
-      "model/calibration.cpp", "model/gradient_tree.cpp", "model/init.cpp", "model/launcher.cpp", "model/mixture_loader.cpp", "model/mixture_plan.cpp", "model/numpy_distributions.cpp",
+      "model/calibration.cpp", "model/init.cpp", "model/launcher.cpp", "model/mixture_loader.cpp", "model/mixture_plan.cpp", "model/numpy_distributions.cpp",
       "model/numpy_random.cpp", "model/optim.cpp", "model/optim_graph.cpp", "model/optim_ranks.cpp", "model/peak.cpp", "model/prefetch_loader.cpp", "model/process_clock.cpp", "model/profile_report.cpp",
       "model/shuffled_loader.cpp", "model/statistics.cpp", "model/svg.cpp", "model/stream_loader.cpp", "model/train_shards.cpp", "model/window_loader.cpp",
       "evaluator/arithmetic_coder.cpp", "evaluator/cmd_bench.cpp", "evaluator/cmd_compress.cpp", "evaluator/cmd_decompress.cpp", "evaluator/cmd_generate.cpp",

@@ -5,6 +5,8 @@
 // CPU only: that the CUDA sources compile is for who has nvcc (SIXTEEN_CUDA=ON in the unpacked folder).
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "formats/shard.h"
@@ -22,7 +24,13 @@ namespace {
 constexpr int64_t kVocab = 360;
 constexpr Console kQuiet{.json = false, .quiet = true};
 
-int shell(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()); }
+// Of a failure the end of what it said.
+int shell(const std::string& command, const testing::Scratch& scratch) {
+  const int code = std::system((command + " >" + scratch.path("said") + " 2>&1").c_str());
+  const std::string said = read_text_file(scratch.path("said"));
+  if (code != 0) std::cerr << said.substr(said.size() - std::min<size_t>(said.size(), 3000));
+  return code;
+}
 
 TEST(SourceBuild, BuildsAndScoresToTheSameDigits) {
   const testing::Scratch scratch;
@@ -36,9 +44,9 @@ TEST(SourceBuild, BuildsAndScoresToTheSameDigits) {
   write_file(scratch.path("eval.toml"), "[eval]\nwindow = 32\nstride = 8\n[eval.ttt]\nchunk = 128\nlr = 0.01\nepochs = 1\n");
 
   const std::string archive = SIXTEEN_BINARY_DIR "/share/sixteen/evaluator.sh", src = scratch.path("src");
-  ASSERT_EQ(shell("sh " + archive + " " + src), 0);
-  ASSERT_EQ(shell("cmake -S " + src + " -B " + src + "/build -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS='-O0 -w'"), 0);
-  ASSERT_EQ(shell("cmake --build " + src + "/build -j 2 --target sixteen-eval"), 0);
+  ASSERT_EQ(shell("sh " + archive + " " + src, scratch), 0);
+  ASSERT_EQ(shell("cmake -S " + src + " -B " + src + "/build -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS='-O0 -w'", scratch), 0);
+  ASSERT_EQ(shell("cmake --build " + src + "/build -j 2 --target sixteen-eval", scratch), 0);
 
   const auto score = [&](const std::string& program, const std::string& nll) {
     const std::string command = program + " score " + m + " --data '" + scratch.path("tokens_val_*.bin") + "' --tokenizer " + scratch.path("t.model") + " --config " +
