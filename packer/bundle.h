@@ -26,8 +26,9 @@ struct BundleRun {
 };
 
 struct BundleOptions {
-  std::string artifact, source, settings, tokenizer;           // files; the last two may be empty
-  std::string name, author, github_id, date, track = "track_10min_16mb", hardware, blurb, summary;  // summary: README text
+  std::string artifact, source, settings, tokenizer;  // files; the last two may be empty
+  std::string name, author, github_id, date, track = "track_10min_16mb", hardware, blurb,
+                                             summary;  // summary: README text
   std::vector<BundleRun> runs;
 };
 

@@ -36,22 +36,30 @@ std::string today() {
 std::string built_archive() {
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
   const std::string path = (program.parent_path().parent_path() / "share/sixteen/evaluator.sh").string();
-  if (!std::filesystem::is_regular_file(path)) fail(path, ": the counted sources are not there; build the target counted_source, or give --source");
+  if (!std::filesystem::is_regular_file(path))
+    fail(path, ": the counted sources are not there; build the target counted_source, or give --source");
   return path;
 }
 
 void run(BundleCommand& o) {
   if (o.scores.size() != o.seeds.size()) throw UsageError("give one --score for each --seed, in the same order");
-  if (!o.logs.empty() && o.logs.size() != o.seeds.size()) throw UsageError("give one --log for each --seed, in the same order, or none");
+  if (!o.logs.empty() && o.logs.size() != o.seeds.size())
+    throw UsageError("give one --log for each --seed, in the same order, or none");
   if (o.bundle.source.empty()) o.bundle.source = built_archive();
   if (o.bundle.date.empty()) o.bundle.date = today();
   if (!o.summary.empty()) o.bundle.summary = read_text_file(o.summary);
-  for (size_t i = 0; i < o.seeds.size(); ++i) o.bundle.runs.push_back(read_bundle_run(o.seeds[i], o.scores[i], o.logs.empty() ? "" : o.logs[i]));
+  for (size_t i = 0; i < o.seeds.size(); ++i)
+    o.bundle.runs.push_back(read_bundle_run(o.seeds[i], o.scores[i], o.logs.empty() ? "" : o.logs[i]));
   write_bundle(o.bundle, o.out, static_cast<uint64_t>(o.target_bytes));
   const BundleSizes sizes = bundle_sizes(o.bundle);
-  o.console.say("wrote ", o.out, ": artifact ", sizes.model, " bytes, code ", sizes.code, ", together ", sizes.total(), " of ", o.target_bytes, "; now: sixteen-pack audit ", o.out);
+  o.console.say("wrote ", o.out, ": artifact ", sizes.model, " bytes, code ", sizes.code, ", together ", sizes.total(),
+                " of ", o.target_bytes, "; now: sixteen-pack audit ", o.out);
   nlohmann::json json = submission_json(o.bundle);
-  o.console.result({{"folder", o.out}, {"model_bytes", sizes.model}, {"code_bytes", sizes.code}, {"total_bytes", sizes.total()}, {"val_bpb", json.at("val_bpb")}});
+  o.console.result({{"folder", o.out},
+                    {"model_bytes", sizes.model},
+                    {"code_bytes", sizes.code},
+                    {"total_bytes", sizes.total()},
+                    {"val_bpb", json.at("val_bpb")}});
 }
 
 }  // namespace
@@ -59,7 +67,8 @@ void run(BundleCommand& o) {
 void add_bundle_command(CLI::App& app) {
   auto o = std::make_shared<BundleCommand>();
   BundleOptions& b = o->bundle;
-  CLI::App* c = app.add_subcommand("bundle", "A submission folder: artifact, counted sources, submission.json, README.md, logs");
+  CLI::App* c =
+      app.add_subcommand("bundle", "A submission folder: artifact, counted sources, submission.json, README.md, logs");
   add_console_options(*c, &o->console);
   c->add_option("artifact", b.artifact, "the artifact to ship (.s16), of one of the seeds")->required();
   c->add_option("-o,--out", o->out, "the new folder, records/TRACK/YYYY-MM-DD_Name")->required();
@@ -76,7 +85,8 @@ void add_bundle_command(CLI::App& app) {
   c->add_option("--hardware", b.hardware, "that trained and scored, e.g. 8xH100 80GB SXM");
   c->add_option("--track", b.track, "track_10min_16mb or track_non_record_16mb")->capture_default_str();
   c->add_option("--date", b.date, "YYYY-MM-DD; default: today, UTC");
-  c->add_option("--source", b.source, "counted source archive; default: what the build has made of the sources of this program");
+  c->add_option("--source", b.source,
+                "counted source archive; default: what the build has made of the sources of this program");
   c->add_option("--target-bytes", o->target_bytes, "the limit, decimal bytes")->check(kPositive)->capture_default_str();
   c->callback([o] { run(*o); });
 }

@@ -87,7 +87,9 @@ Bytes tar_of(const std::string& name, const std::string& text) {
   return {bytes.begin(), bytes.end()};
 }
 
-std::string with_number(std::string text, const std::string& mark, size_t number) { return text.replace(text.find(mark), mark.size(), std::to_string(number)); }
+std::string with_number(std::string text, const std::string& mark, size_t number) {
+  return text.replace(text.find(mark), mark.size(), std::to_string(number));
+}
 
 class Encoder {
  public:
@@ -103,7 +105,9 @@ class Encoder {
 
  private:
   void add_bit(int bit) {
-    const uint32_t middle = low_ + static_cast<uint32_t>(static_cast<uint64_t>(high_ - low_) * static_cast<uint64_t>(model_.probability()) >> 12);
+    const uint32_t middle =
+        low_ +
+        static_cast<uint32_t>(static_cast<uint64_t>(high_ - low_) * static_cast<uint64_t>(model_.probability()) >> 12);
     (bit != 0 ? high_ : low_) = bit != 0 ? middle : middle + 1;
     for (; (low_ ^ high_) >> 24 == 0; low_ <<= 8, high_ = high_ << 8 | 255) code_ += static_cast<char>(low_ >> 24);
     model_.update(bit);
@@ -135,7 +139,9 @@ SourceArchive make_source_archive(const std::vector<CountedSource>& sources, con
   const std::string code = encoder.finish();
   archive.code_bytes = code.size();
   const Bytes decoder = encode(Codec::kXz, default_level(Codec::kXz), tar_of("u.cpp", model + kDecoder));
-  archive.script = with_number(with_number(with_number(kScript, "%BOTH", decoder.size() + code.size()), "%DECODER", decoder.size()), "%CODE", code.size());
+  archive.script =
+      with_number(with_number(with_number(kScript, "%BOTH", decoder.size() + code.size()), "%DECODER", decoder.size()),
+                  "%CODE", code.size());
   archive.script.append(reinterpret_cast<const char*>(decoder.data()), decoder.size());
   archive.script += code;
   return archive;

@@ -14,7 +14,7 @@
 namespace sixteen {
 
 struct SourceArchive {
-  std::string script;       // the file
+  std::string script;                                // the file
   size_t files = 0, text_bytes = 0, code_bytes = 0;  // sources, their size as shipped, the coded part of the script
 };
 

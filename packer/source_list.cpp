@@ -7,6 +7,7 @@
 #include <regex>
 #include <set>
 #include <sstream>
+#include <string_view>
 
 #include "formats/error.h"
 #include "formats/file.h"
@@ -15,27 +16,85 @@
 namespace sixteen {
 namespace {
 
-constexpr const char* kLists[] = {"FORMATS_SOURCES", "GRAPH_SOURCES", "GRAPH_ISA_SOURCES", "GRAPH_CUDA_SOURCES", "MODEL_SOURCES", "EVALUATOR_SOURCES"};
+constexpr const char* kLists[] = {"FORMATS_SOURCES",    "GRAPH_SOURCES", "GRAPH_ISA_SOURCES",
+                                  "GRAPH_CUDA_SOURCES", "MODEL_SOURCES", "EVALUATOR_SOURCES"};
 
 // Not needed to score: writers and foreign readers, data for training, verification, decoding, text, ranks.
-const std::set<std::string>& left_out() {
-  static const std::set<std::string> names = {
-      "formats/artifact_writer.cpp", "formats/ledger.cpp", "formats/pickle.cpp", "formats/proof_file.cpp", "formats/torch_file.cpp", "formats/train_state.cpp", "formats/zip.cpp",
-      "graph/cpu/socket_communicator.cpp", "graph/cuda/gemm_tune.cpp", "graph/cuda/nccl_communicator.cpp", "graph/cuda/nccl_library.cpp", "graph/gemm_cache.cpp",
-      "graph/heartbeat.cpp", "graph/place.cpp", "graph/profile.cpp", "graph/reference/reference.cpp", "graph/reference/reference_rows.cpp",
-      "graph/rendezvous.cpp", "graph/sockets.cpp", "graph/world.cpp",
-      "model/calibration.cpp", "model/init.cpp", "model/launcher.cpp", "model/mixture_loader.cpp", "model/mixture_plan.cpp", "model/numpy_distributions.cpp",
-      "model/numpy_random.cpp", "model/optim.cpp", "model/optim_graph.cpp", "model/optim_ranks.cpp", "model/peak.cpp", "model/prefetch_loader.cpp", "model/process_clock.cpp", "model/profile_report.cpp",
-      "model/shuffled_loader.cpp", "model/statistics.cpp", "model/svg.cpp", "model/stream_loader.cpp", "model/train_shards.cpp", "model/window_loader.cpp",
-      "evaluator/arithmetic_coder.cpp", "evaluator/cmd_bench.cpp", "evaluator/cmd_compress.cpp", "evaluator/cmd_decompress.cpp", "evaluator/cmd_generate.cpp",
-      "evaluator/cmd_text.cpp", "evaluator/cmd_verify.cpp", "evaluator/exact_sum.cpp", "evaluator/file_trace.cpp", "evaluator/ledger.cpp",
-      "evaluator/ledger_player.cpp", "evaluator/ledger_state.cpp", "evaluator/method_json.cpp", "evaluator/proof.cpp", "evaluator/report.cpp",
-      "evaluator/proof_method.cpp", "evaluator/proof_states.cpp", "evaluator/sampler.cpp", "evaluator/scorer_bench.cpp", "evaluator/scorer_causality.cpp",
-      "evaluator/score_witness.cpp", "evaluator/scorer_client.cpp", "evaluator/scorer_distribution.cpp", "evaluator/scorer_leakage.cpp", "evaluator/scorer_process.cpp",
-      "evaluator/scorer_streams.cpp", "evaluator/scorer_verify.cpp", "evaluator/verdict.cpp", "evaluator/verify_distribution.cpp",
-      "evaluator/verify_ledger.cpp", "evaluator/verify_perturb.cpp", "evaluator/verify_records.cpp", "evaluator/verify_replay.cpp", "evaluator/verify_text.cpp"};
-  return names;
-}
+constexpr std::string_view kLeftOut[] = {"formats/artifact_writer.cpp",
+                                         "formats/ledger.cpp",
+                                         "formats/pickle.cpp",
+                                         "formats/proof_file.cpp",
+                                         "formats/torch_file.cpp",
+                                         "formats/train_state.cpp",
+                                         "formats/zip.cpp",
+                                         "graph/cpu/socket_communicator.cpp",
+                                         "graph/cuda/gemm_tune.cpp",
+                                         "graph/cuda/nccl_communicator.cpp",
+                                         "graph/cuda/nccl_library.cpp",
+                                         "graph/gemm_cache.cpp",
+                                         "graph/heartbeat.cpp",
+                                         "graph/place.cpp",
+                                         "graph/profile.cpp",
+                                         "graph/reference/reference.cpp",
+                                         "graph/reference/reference_rows.cpp",
+                                         "graph/rendezvous.cpp",
+                                         "graph/sockets.cpp",
+                                         "graph/world.cpp",
+                                         "model/calibration.cpp",
+                                         "model/init.cpp",
+                                         "model/launcher.cpp",
+                                         "model/mixture_loader.cpp",
+                                         "model/mixture_plan.cpp",
+                                         "model/numpy_distributions.cpp",
+                                         "model/numpy_random.cpp",
+                                         "model/optim.cpp",
+                                         "model/optim_graph.cpp",
+                                         "model/optim_ranks.cpp",
+                                         "model/peak.cpp",
+                                         "model/prefetch_loader.cpp",
+                                         "model/process_clock.cpp",
+                                         "model/profile_report.cpp",
+                                         "model/sensitivity.cpp",
+                                         "model/shuffled_loader.cpp",
+                                         "model/statistics.cpp",
+                                         "model/svg.cpp",
+                                         "model/stream_loader.cpp",
+                                         "model/train_shards.cpp",
+                                         "model/window_loader.cpp",
+                                         "evaluator/arithmetic_coder.cpp",
+                                         "evaluator/cmd_bench.cpp",
+                                         "evaluator/cmd_compress.cpp",
+                                         "evaluator/cmd_decompress.cpp",
+                                         "evaluator/cmd_generate.cpp",
+                                         "evaluator/cmd_text.cpp",
+                                         "evaluator/cmd_verify.cpp",
+                                         "evaluator/exact_sum.cpp",
+                                         "evaluator/file_trace.cpp",
+                                         "evaluator/ledger.cpp",
+                                         "evaluator/ledger_player.cpp",
+                                         "evaluator/ledger_state.cpp",
+                                         "evaluator/method_json.cpp",
+                                         "evaluator/proof.cpp",
+                                         "evaluator/report.cpp",
+                                         "evaluator/proof_method.cpp",
+                                         "evaluator/proof_states.cpp",
+                                         "evaluator/sampler.cpp",
+                                         "evaluator/score_witness.cpp",
+                                         "evaluator/scorer_bench.cpp",
+                                         "evaluator/scorer_causality.cpp",
+                                         "evaluator/scorer_client.cpp",
+                                         "evaluator/scorer_distribution.cpp",
+                                         "evaluator/scorer_leakage.cpp",
+                                         "evaluator/scorer_process.cpp",
+                                         "evaluator/scorer_streams.cpp",
+                                         "evaluator/scorer_verify.cpp",
+                                         "evaluator/verdict.cpp",
+                                         "evaluator/verify_distribution.cpp",
+                                         "evaluator/verify_ledger.cpp",
+                                         "evaluator/verify_perturb.cpp",
+                                         "evaluator/verify_records.cpp",
+                                         "evaluator/verify_replay.cpp",
+                                         "evaluator/verify_text.cpp"};
 
 constexpr const char* kMain = R"(#include "evaluator/commands.h"
 #include "model/console.h"
@@ -51,9 +110,12 @@ std::map<std::string, std::vector<std::string>> source_lists(const std::string& 
   std::vector<std::string>* open = nullptr;
   for (std::string line; std::getline(lines, line);) {
     std::smatch name;
-    if (std::regex_match(line, name, std::regex(R"(set\((\w+))"))) open = &lists[name[1]];
-    else if (line == ")") open = nullptr;
-    else if (open != nullptr && line.rfind("  ", 0) == 0) open->push_back(line.substr(2));
+    if (std::regex_match(line, name, std::regex(R"(set\((\w+))")))
+      open = &lists[name[1]];
+    else if (line == ")")
+      open = nullptr;
+    else if (open != nullptr && line.rfind("  ", 0) == 0)
+      open->push_back(line.substr(2));
   }
   return lists;
 }
@@ -65,7 +127,8 @@ std::string counted_build_file(const std::string& build_file, const std::set<std
   std::istringstream lines(build_file);
   for (std::string line; std::getline(lines, line) && line.rfind("# ---- Counted sources", 0) != 0;) {
     std::smatch path;
-    if (!std::regex_match(line, path, entry) || shipped.count(path[1]) > 0) out += std::regex_replace(line, std::regex("-Werror(=all-warnings)?;"), "") + '\n';
+    if (!std::regex_match(line, path, entry) || shipped.count(path[1]) > 0)
+      out += std::regex_replace(line, std::regex("-Werror(=all-warnings)?;"), "") + '\n';
   }
   return strip_hash_lines(out);
 }
@@ -83,7 +146,8 @@ void add_headers(const std::string& root, const std::string& text, std::map<std:
 
 // What compresses well stands together: backends apart, headers before sources.
 int place_of(const std::string& path) {
-  const bool cuda = path.rfind("graph/cuda/", 0) == 0, header = std::filesystem::path(path).extension().string()[1] != 'c' || path.ends_with(".cuh");
+  const bool cuda = path.rfind("graph/cuda/", 0) == 0,
+             header = std::filesystem::path(path).extension().string()[1] != 'c' || path.ends_with(".cuh");
   return (cuda ? 2 : 0) + (header ? 0 : 1);
 }
 
@@ -94,9 +158,11 @@ std::vector<CountedSource> counted_sources(const std::string& root) {
   auto lists = source_lists(build_file);
   std::map<std::string, std::string> files{{"evaluator/main.cpp", kMain}};
   for (const char* name : kLists) {
-    if (lists[name].empty()) fail(root, "/CMakeLists.txt: no list ", name, " of sources: is this a checkout of sixteen?");
+    if (lists[name].empty())
+      fail(root, "/CMakeLists.txt: no list ", name, " of sources: is this a checkout of sixteen?");
     for (const std::string& path : lists[name]) {
-      if (left_out().count(path) == 0) files[path] = strip_cpp(read_text_file(root + "/" + path), path);
+      if (std::ranges::find(kLeftOut, path) == std::end(kLeftOut))
+        files[path] = strip_cpp(read_text_file(root + "/" + path), path);
     }
   }
   const std::map<std::string, std::string> sources = files;
@@ -107,7 +173,8 @@ std::vector<CountedSource> counted_sources(const std::string& root) {
     shipped.insert(path);
     all.push_back({path, text});
   }
-  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return place_of(a.path) < place_of(b.path); });
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& a, const auto& b) { return place_of(a.path) < place_of(b.path); });
   all.insert(all.begin(), {"CMakeLists.txt", counted_build_file(build_file, shipped)});
   return all;
 }

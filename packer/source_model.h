@@ -15,13 +15,21 @@ namespace sixteen {
 
 class SourceModel {
  public:
-  SourceModel() : counters_(size_t{kContexts} << kSlotBits, 1u << 31), last_(size_t{kContexts} << 16), matches_(1 << 20), followers_(1 << 16),
-        weights_(kSets * kSetSize * kInputs, 14000), blend_(256 * kSets, 65536 / kSets), by_byte_(65536 * 33), by_three_(by_byte_.size()) {
+  SourceModel()
+      : counters_(size_t{kContexts} << kSlotBits, 1u << 31),
+        last_(size_t{kContexts} << 16),
+        matches_(1 << 20),
+        followers_(1 << 16),
+        weights_(kSets * kSetSize * kInputs, 11000),
+        blend_(256 * kSets, 65536 / kSets),
+        by_byte_(65536 * 33),
+        by_three_(by_byte_.size()) {
     std::fill_n(stretch_, 4096, 2047);
     for (int x = -2047, from = 0; x < 2048; ++x) {
       for (; from <= squash(x); ++from) stretch_[from] = x;
     }
-    for (size_t i = 0; i < by_byte_.size(); ++i) by_byte_[i] = by_three_[i] = squash((static_cast<int>(i % 33) - 16) * 128) * 16;
+    for (size_t i = 0; i < by_byte_.size(); ++i)
+      by_byte_[i] = by_three_[i] = squash((static_cast<int>(i % 33) - 16) * 128) * 16;
     next_byte();
     predict();
   }
@@ -31,14 +39,15 @@ class SourceModel {
   void update(int bit) {
     const int truth = bit << 12;
     for (int s = 0; s < kSets; ++s) {
-      const int error = (truth - opinions_[s]) * 6;
+      const int error = (truth - opinions_[s]) * 5;
       for (int i = 0; i < kInputs; ++i) set_[s][i] += (inputs_[i] * error + 0x2000) >> 14;
       blend_[partial_ * kSets + s] += (dots_[s] * (truth - blended_) * 2 + 0x2000) >> 14;
     }
-    for (int32_t* cell : corrected_) *cell += ((bit << 16) - *cell) >> 6;
+    for (int32_t* cell : corrected_) *cell += ((bit << 16) - *cell) >> 5;
     for (uint32_t* counter : found_) {
       const int64_t seen = *counter & 1023, p = *counter >> 10, target = bit != 0 ? (1 << 22) - 1 : 0;
-      *counter = static_cast<uint32_t>(p + (target - p) * 2 / (2 * seen + 3)) << 10 | static_cast<uint32_t>(std::min<int64_t>(seen + 1, 127));
+      *counter = static_cast<uint32_t>(p + (target - p) * 2 / (2 * seen + 3)) << 10 |
+                 static_cast<uint32_t>(std::min<int64_t>(seen + 1, 60));
     }
     partial_ = partial_ * 2 + bit;
     if (partial_ >= 256) end_byte(partial_ & 255);
@@ -46,11 +55,12 @@ class SourceModel {
   }
 
  private:
-  static constexpr int kContexts = 14, kSlotBits = 22, kSets = 4, kSetSize = 256, kInputs = 3 * kContexts + 3;
+  static constexpr int kContexts = 18, kSlotBits = 22, kSets = 4, kSetSize = 256, kInputs = 3 * kContexts + 3;
 
   static int squash(int x) {  // 4096 / (1 + e^(-x / 256))
-    static const int table[33] = {1,    2,    3,    6,    10,   16,   27,   45,   73,   120,  194,  310,  488,  747,  1101, 1546, 2047,
-                                  2549, 2994, 3348, 3607, 3785, 3901, 3975, 4022, 4050, 4068, 4079, 4085, 4089, 4092, 4093, 4094};
+    static const int table[33] = {1,    2,    3,    6,    10,   16,   27,   45,   73,   120,  194,
+                                  310,  488,  747,  1101, 1546, 2047, 2549, 2994, 3348, 3607, 3785,
+                                  3901, 3975, 4022, 4050, 4068, 4079, 4085, 4089, 4092, 4093, 4094};
     x = std::clamp(x, -2047, 2047) + 2048;
     return (table[x / 128] * (128 - x % 128) + table[x / 128 + 1] * (x % 128) + 64) / 128;
   }
@@ -62,8 +72,24 @@ class SourceModel {
 
   void next_byte() {
     const uint32_t c = recent_, one = c & 255;
-    const uint32_t contexts[kContexts] = {0, one, c & 0xffff, c & 0xffffff, c, mix(c, before_ & 255), mix(c, before_ & 0xffff), mix(c, before_), mix(word_, words_[0]), mix(word_, one | 256),
-        mix(mix(word_, words_[0]), words_[1]), mix(word_, (line_ & 255) | above_ << 8 | 1 << 20), mix(one, followers_[c & 0xffff] & 0xffff), mix(c & 0xf0f0f0f0, marks_)};
+    const uint32_t contexts[kContexts] = {0,
+                                          one,
+                                          c & 0xffff,
+                                          c & 0xffffff,
+                                          c,
+                                          mix(c, before_ & 255),
+                                          mix(c, before_ & 0xffff),
+                                          mix(c, before_),
+                                          mix(word_, words_[0]),
+                                          mix(word_, one | 256),
+                                          mix(mix(word_, words_[0]), words_[1]),
+                                          mix(word_, (line_ & 255) | above_ << 8 | 1 << 20),
+                                          mix(one, followers_[c & 0xffff] & 0xffff),
+                                          mix(c & 0xf0f0f0f0, marks_),
+                                          mix(c & 0xffff00, 7),
+                                          mix(mix(word_, marks_ & 0xffff), 9),
+                                          mix(marks_ & 0xffffff, one | 512),
+                                          mix(mix(word_, words_[1]), 11)};
     for (int i = 0; i < kContexts; ++i) hashes_[i] = mix(contexts[i], i * 0x1234567u + 1);
   }
 
@@ -71,7 +97,8 @@ class SourceModel {
     const uint32_t b = static_cast<uint32_t>(byte);
     for (int i = 0; i < kContexts; ++i) {
       uint32_t& last = last_[static_cast<size_t>(i) << 16 | hashes_[i] >> 16];
-      const uint32_t check = hashes_[i] & 0xffff, times = last >> 16 == check && (last & 255) == b ? std::min(255u, (last >> 8 & 255) + 1) : 1;
+      const uint32_t check = hashes_[i] & 0xffff,
+                     times = last >> 16 == check && (last & 255) == b ? std::min(255u, (last >> 8 & 255) + 1) : 1;
       last = check << 16 | times << 8 | b;
     }
     uint32_t& follower = followers_[recent_ & 0xffff];
@@ -88,8 +115,10 @@ class SourceModel {
       word_ = 0;
       if (b != ' ') marks_ = marks_ << 8 | b;
     }
-    if (b == '\n') above_ = line_, line_ = 0;
-    else if (line_ >> 24 == 0) line_ = line_ << 8 | b;
+    if (b == '\n')
+      above_ = line_, line_ = 0;
+    else if (line_ >> 24 == 0)
+      line_ = line_ << 8 | b;
     find_match();
     next_byte();
   }
@@ -111,7 +140,9 @@ class SourceModel {
   void predict() {
     int bits = 0;
     while (partial_ >> (bits + 1) != 0) ++bits;
-    const auto says = [&](uint32_t byte) { return (byte | 256) >> (8 - bits) != static_cast<uint32_t>(partial_) ? 0 : (byte >> (7 - bits) & 1) != 0 ? 1 : -1; };
+    const auto says = [&](uint32_t byte) {
+      return (byte | 256) >> (8 - bits) != static_cast<uint32_t>(partial_) ? 0 : (byte >> (7 - bits) & 1) != 0 ? 1 : -1;
+    };
     int* in = inputs_;
     int order = 0;
     for (int i = 0; i < kContexts; ++i) {
@@ -144,9 +175,11 @@ class SourceModel {
       opinions_[s] = squash(dots_[s]);
       sum += static_cast<int64_t>(dots_[s]) * blend_[partial_ * kSets + s];
     }
-    const int stretched = static_cast<int>(std::clamp<int64_t>(sum >> 16, -2047, 2047)), place = (stretched + 2048) * 32, cell = place >> 12, part = place & 4095;
+    const int stretched = static_cast<int>(std::clamp<int64_t>(sum >> 16, -2047, 2047)),
+              place = (stretched + 2048) * 32, cell = place >> 12, part = place & 4095;
     blended_ = squash(stretched);
-    const uint32_t keys[2] = {static_cast<uint32_t>(partial_) | (recent_ & 255) << 8, mix(recent_ & 0xffffff, partial_) >> 16};
+    const uint32_t keys[2] = {static_cast<uint32_t>(partial_) | (recent_ & 255) << 8,
+                              mix(recent_ & 0xffffff, partial_) >> 16};
     int total = 2 * blended_ + 2;
     for (int k = 0; k < 2; ++k) {
       int32_t* cells = &(k == 0 ? by_byte_ : by_three_)[keys[k] * 33 + cell];
@@ -156,11 +189,14 @@ class SourceModel {
     probability_ = std::clamp(total / 4, 1, 4095);
   }
 
-  std::vector<uint32_t> counters_, last_, matches_, followers_;  // probability of 1 << 10 | updates; check << 16 | times << 8 | byte; place; bytes
+  std::vector<uint32_t> counters_, last_, matches_,
+      followers_;  // probability of 1 << 10 | updates; check << 16 | times << 8 | byte; place; bytes
   std::vector<int32_t> weights_, blend_, by_byte_, by_three_;
   std::vector<uint8_t> text_;
-  int stretch_[4096], inputs_[kInputs] = {}, opinions_[kSets] = {}, dots_[kSets] = {}, partial_ = 1, blended_ = 0, probability_ = 0;
-  uint32_t hashes_[kContexts] = {}, recent_ = 0, before_ = 0, word_ = 0, words_[2] = {}, line_ = 0, above_ = 0, marks_ = 0;
+  int stretch_[4096], inputs_[kInputs] = {}, opinions_[kSets] = {}, dots_[kSets] = {}, partial_ = 1, blended_ = 0,
+                      probability_ = 0;
+  uint32_t hashes_[kContexts] = {}, recent_ = 0, before_ = 0, word_ = 0, words_[2] = {}, line_ = 0, above_ = 0,
+           marks_ = 0;
   uint32_t* found_[kContexts];
   int32_t *set_[kSets], *corrected_[2];
   size_t match_ = 0, length_ = 0;
