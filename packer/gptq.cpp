@@ -8,14 +8,15 @@ namespace {
 
 constexpr double kScaleFloor = 1e-10;  // of the records; it underflows in fp16, where f16_scale() has the last word
 
-uint16_t row_scale(std::span<const float> row, double clip_sigmas, float limit) {
+uint16_t row_scale(std::span<const float> row, const QuantOptions& options, float limit) {
   const double count = static_cast<double>(row.size());
   double mean = 0, squares = 0;
   for (const float w : row) mean += w;
   mean /= count;
   for (const float w : row) squares += (w - mean) * (w - mean);
   const double sigma = row.size() > 1 ? std::sqrt(squares / (count - 1)) : 0;
-  return f16_scale(static_cast<float>(std::max(clip_sigmas * sigma / limit, kScaleFloor)));
+  const uint16_t scale = f16_scale(static_cast<float>(std::max(options.clip_sigmas * sigma / limit, kScaleFloor)));
+  return coarse_scale(scale, options.scale_bits);
 }
 
 // Quantises columns [begin, end) of one row of the ordered matrix. row is updated up to `end`; codes and the negated
@@ -67,7 +68,7 @@ QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weig
     pool.parallel_for(rows, 4, [&](int64_t first, int64_t last) {
       float codes[kLargestBlock];
       for (int64_t r = first; r < last; ++r) {
-        if (begin == 0) result.scales[r] = row_scale(weights.subspan(r * cols, cols), options.clip_sigmas, limit);
+        if (begin == 0) result.scales[r] = row_scale(weights.subspan(r * cols, cols), options, limit);
         result.row_errors[r] += quantise_block(factor, begin, end, f16_to_float(result.scales[r]), limit,
                                                &ordered[r * cols], codes, &errors[r * width]);
         for (int64_t j = begin; j < end; ++j) {
@@ -91,7 +92,7 @@ QuantisedMatrix quantise_nearest(std::span<const float> weights, int64_t rows, i
   result.codes.reserve(weights.size());
   for (int64_t r = 0; r < rows; ++r) {
     const std::span<const float> row = weights.subspan(r * cols, cols);
-    result.scales.push_back(row_scale(row, options.clip_sigmas, limit));
+    result.scales.push_back(row_scale(row, options, limit));
     const float scale = f16_to_float(result.scales.back());
     double squares = 0;
     for (const float w : row) {

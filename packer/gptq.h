@@ -19,6 +19,7 @@ namespace sixteen {
 struct QuantOptions {
   int bits = 6;                // 2..8; codes lie within +-(2^(bits-1) - 1)
   double clip_sigmas = 12.85;  // half of the clip range, in standard deviations of the row
+  int scale_bits = kScaleBits;  // of a scale's mantissa that may be set; fewer cost fewer bytes and a slightly other clip
   int block = 128;             // columns quantised before the rest of the matrix is told; changes rounding alone
 };
 

@@ -92,7 +92,7 @@ QuantisedTensor ModelQuantiser::quantise(const TensorJob& job) {
   std::vector<float> sample;
   std::span<const float> values = model_.store.tensor(spec.name);
   if (job.row_stride > 1) values = sample = rows_of(values, spec.shape[0], cols, job.row_stride);
-  const QuantOptions sigmas{.bits = rule.bits, .clip_sigmas = rule.clip_sigmas, .block = rule.block};
+  const QuantOptions sigmas{.bits = rule.bits, .clip_sigmas = rule.clip_sigmas, .scale_bits = rule.scale_bits, .block = rule.block};
   ClipOptions clips{.bits = rule.bits, .min_clip = rule.min_clip};
   if (rule.quantiser == Quantiser::kRowQuantile) clips.percentiles = {kRowQuantile};
   if (!rule.percentiles.empty()) clips.percentiles = rule.percentiles;

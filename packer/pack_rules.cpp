@@ -76,12 +76,13 @@ void refuse_idle_keys(Section* section, const PackRule& rule, const std::string&
     if (idle && section->has(key)) fail(at, key, ": means nothing with ", user, "; leave it out");
   };
   if (rule.bits == 0) {
-    for (const char* key : {"quantiser", "clip_sigmas", "percentiles", "min_clip", "damping", "block"})
+    for (const char* key : {"quantiser", "clip_sigmas", "scale_bits", "percentiles", "min_clip", "damping", "block"})
       refuse(key, true, "mode " + mode);
     return;
   }
   const std::string quantiser(quantiser_name(rule.quantiser));
   refuse("clip_sigmas", searches_clips(rule), "quantiser " + quantiser);
+  refuse("scale_bits", searches_clips(rule), "quantiser " + quantiser);
   refuse("percentiles", !searches_clips(rule), "quantiser " + quantiser);
   refuse("min_clip", !searches_clips(rule), "quantiser " + quantiser);
   refuse("damping", rule.quantiser != Quantiser::kGptq, "quantiser " + quantiser);
@@ -103,6 +104,7 @@ void validate_rule(const PackRule& rule, const std::string& at) {
     fail(at, "block: expected 1 to ", kLargestBlock, ", found ", rule.block);
   }
   if (!(rule.clip_sigmas > 0)) fail(at, "clip_sigmas: expected more than 0, found ", rule.clip_sigmas);
+  if (rule.scale_bits < 1 || rule.scale_bits > 10) fail(at, "scale_bits: expected 1 to 10, found ", rule.scale_bits);
   for (const double q : rule.percentiles) {
     if (!(q > 0 && q <= 1)) fail(at, "percentiles: expected each above 0 and at most 1, found ", q);
   }
@@ -126,6 +128,7 @@ PackRule read_rule(Section section, const PackRule& base, const std::string& at)
   section.read("mode", &mode);
   section.read("quantiser", &quantiser);
   section.read("clip_sigmas", &rule.clip_sigmas);
+  section.read("scale_bits", &rule.scale_bits);
   section.read("damping", &rule.damping);
   section.read("block", &rule.block);
   section.read("percentiles", &rule.percentiles);
@@ -169,6 +172,7 @@ std::string describe(const PackRule& rule) {
   text << (conditions.empty() ? "all" : listed(conditions, ", ")) << ": " << mode_name(rule);
   if (rule.bits > 0) text << ", " << quantiser_name(rule.quantiser);
   if (rule.bits > 0 && !searches_clips(rule)) text << ", clip_sigmas " << rule.clip_sigmas;
+  if (rule.bits > 0 && !searches_clips(rule) && rule.scale_bits != PackRule().scale_bits) text << ", scale_bits " << rule.scale_bits;
   if (rule.bits > 0 && rule.quantiser == Quantiser::kGptq) {
     if (rule.damping != PackRule().damping) text << ", damping " << rule.damping;
     if (rule.block != PackRule().block) text << ", block " << rule.block;

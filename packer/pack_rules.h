@@ -9,7 +9,7 @@
 //   quantiser = "clip_row"        # of codes: gptq (default), nearest, clip_matrix, clip_row, row_quantile
 //   round_bf16 = true             # values count as bf16 once they are unpacked (codes and fp16)
 //
-// gptq and nearest take clip_sigmas (gptq.h), gptq also damping and block (absent: [pack]'s), the others percentiles and min_clip (clip_search.h; row_quantile is clip_row
+// gptq and nearest take clip_sigmas and scale_bits (gptq.h), gptq also damping and block (absent: [pack]'s), the others percentiles and min_clip (clip_search.h; row_quantile is clip_row
 // with the one percentile 0.9999984 of #726's int8). Sources: spec_726_754 6.3, 6.4; spec_1584_1555 6.
 // Bites: every tensor needs a rule, so the last one has no condition. A part of a name that no tensor has is refused, since a
 // misspelt rule would let the next one store the tensor otherwise. gptq without a Hessian rounds to nearest.
@@ -39,6 +39,7 @@ struct PackRule {
   DType plain_dtype = DType::kF16;  // when plain
   Quantiser quantiser = Quantiser::kGptq;
   double clip_sigmas = 12.85;
+  int scale_bits = 10;                // of gptq and nearest: of the scales' mantissas, 1 to 10
   double damping = 0.01;              // of gptq: share of the Hessian's mean diagonal
   int block = 128;                    // of gptq: columns
   std::vector<double> percentiles{};  // empty: the quantiser's own

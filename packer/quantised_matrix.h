@@ -15,7 +15,8 @@ namespace sixteen {
 struct QuantisedMatrix {
   std::vector<int8_t> codes;     // [rows, cols], original column order
   std::vector<uint16_t> scales;  // fp16 [rows], positive
-  std::vector<double> row_errors{};  // [rows] of gptq and nearest: what quantising did to each row, see gptq.h; else empty
+  std::vector<double>
+      row_errors{};  // [rows] of gptq and nearest: what quantising did to each row, see gptq.h; else empty
 };
 
 constexpr uint16_t kSmallestF16 = 1;  // 2^-24: a scale that underflows to 0 would give NaN
@@ -33,5 +34,13 @@ inline float nearest_code(float weight, float scale, float limit) {
 }
 
 inline uint16_t f16_scale(float scale) { return std::clamp(float_to_f16(scale), kSmallestF16, kLargestF16); }
+
+// The nearest fp16 value with the lowest 10 - bits of its mantissa 0 (ties up): such scales code in fewer bytes. bits: 1 to 10.
+constexpr int kScaleBits = 10;
+inline uint16_t coarse_scale(uint16_t scale, int bits) {
+  const int zeros = kScaleBits - bits;
+  const int rounded = (scale + ((1 << zeros) >> 1)) >> zeros << zeros;
+  return rounded <= 0 || rounded > kLargestF16 ? scale : static_cast<uint16_t>(rounded);
+}
 
 }  // namespace sixteen

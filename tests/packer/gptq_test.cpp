@@ -199,6 +199,28 @@ TEST(Gptq, SameBitsForAnyThreadsAndInstructionSet) {
 }
 
 // Rows whose fp16 scale would underflow to zero, or overflow, stay finite and close.
+// Scales with few bits of mantissa: their low bits are 0, they are the nearest such, and codes are chosen for them, so the error stays.
+TEST(Gptq, CoarseScales) {
+  for (int bits = 1; bits <= 10; ++bits) {
+    for (uint32_t scale = 1; scale <= kLargestF16; scale += 37) {
+      const uint16_t coarse = coarse_scale(static_cast<uint16_t>(scale), bits);
+      const int step = 1 << (10 - bits);
+      const bool kept = coarse == scale;  // what has no neighbour: next to 0 and to infinity
+      EXPECT_TRUE(kept || coarse % step == 0) << scale;
+      EXPECT_LE(std::abs(int{coarse} - static_cast<int>(scale)), step / 2) << scale;
+      EXPECT_GT(coarse, 0);
+      EXPECT_LE(coarse, kLargestF16);
+    }
+  }
+  const Problem p(64, 128);
+  cpu::ThreadPool pool(1);
+  const GptqFactor factor = factorise_hessian(pool, "m", p.hessian, p.cols);
+  const QuantisedMatrix fine = quantise_gptq(pool, p.weights, p.rows, factor, {}), coarse = quantise_gptq(pool, p.weights, p.rows, factor, {.scale_bits = 5});
+  for (size_t r = 0; r < coarse.scales.size(); ++r) EXPECT_EQ(coarse.scales[r], coarse_scale(fine.scales[r], 5));
+  // a clip within 1.6 % of the one asked for has a squared error within 3.2 % of it
+  EXPECT_NEAR(weighted_error(p.weights, coarse, p.hessian) / weighted_error(p.weights, fine, p.hessian), 1, 0.032);
+}
+
 TEST(Gptq, ExtremeRows) {
   Problem p(4, 96);
   for (int64_t j = 0; j < p.cols; ++j) {

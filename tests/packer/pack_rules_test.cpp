@@ -170,12 +170,12 @@ TEST(PackRules, DescribedInOneLine) {
   const PackConfig config =
       parse(rule("match = ['a', 'tok']\nclass = 'embedding'\nmax_numel = 9\nmode = 'int6'\nround_bf16 = true\n"
                  "quantiser = 'clip_row'\npercentiles = [0.5, 1]\nmin_clip = 0") +
-            rule("max_numel = 7\nmode = 'fp32'") + rule("min_visits = 2\nmode = 'int4'\nclip_sigmas = 3\ndamping = 0.5\nblock = 8"));
+            rule("max_numel = 7\nmode = 'fp32'") + rule("min_visits = 2\nmode = 'int4'\nclip_sigmas = 3\nscale_bits = 6\ndamping = 0.5\nblock = 8"));
   EXPECT_EQ(describe(config.rules[0]),
             "name has a or tok, class embedding, at most 9 elements: int6, clip_row, percentiles 0.5 1, min_clip 0, "
             "rounded to bf16");
   EXPECT_EQ(describe(config.rules[1]), "at most 7 elements: fp32");
-  EXPECT_EQ(describe(config.rules[2]), "at least 2 visits: int4, gptq, clip_sigmas 3, damping 0.5, block 8");
+  EXPECT_EQ(describe(config.rules[2]), "at least 2 visits: int4, gptq, clip_sigmas 3, scale_bits 6, damping 0.5, block 8");
 }
 
 TEST(PackRules, BadRulesAreRefusedByKeyValueAndRule) {
@@ -210,6 +210,8 @@ TEST(PackRules, BadRulesAreRefusedByKeyValueAndRule) {
   refused("block: means nothing with mode fp16", "mode='fp16'\nblock = 8");
   refused("quantiser: means nothing with mode fp16", "mode='fp16'\nquantiser='gptq'");
   refused("percentiles: means nothing with quantiser gptq", "mode='int6'\npercentiles = [1]");
+  refused("scale_bits: expected 1 to 10, found 11", "mode='int6'\nscale_bits = 11");
+  refused("scale_bits: means nothing with quantiser clip_row", "mode='int6'\nquantiser='clip_row'\nscale_bits = 3");
   refused("clip_sigmas: means nothing with quantiser clip_matrix",
           "mode='int6'\nquantiser='clip_matrix'\nclip_sigmas = 3");
   expect_error("r.toml:7:1: unknown key pack.rules#2.mod (did you mean pack.rules#2.mode?)",
