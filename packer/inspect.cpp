@@ -20,19 +20,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string shape_string(const std::vector<int64_t>& shape) {
-  std::string text;
-  for (const int64_t d : shape) text += (text.empty() ? "" : " x ") + std::to_string(d);
-  return text.empty() ? "scalar" : text;
-}
-
-template <class... Args>
-std::string format(const char* pattern, Args... args) {
-  char text[512];
-  std::snprintf(text, sizeof(text), pattern, args...);
-  return text;
-}
-
 Json inspect_safetensors(const std::string& path, const Console& console) {
   const SafetensorsFile file(path);
   Json json{{"kind", "safetensors"}, {"metadata", file.metadata()}, {"tensors", Json::array()}};

@@ -27,19 +27,6 @@ double entropy_bytes(std::span<const std::byte> bytes) {
   return bits / 8;
 }
 
-std::string shape_string(const std::vector<int64_t>& shape) {
-  std::string text;
-  for (const int64_t d : shape) text += (text.empty() ? "" : " x ") + std::to_string(d);
-  return text.empty() ? "scalar" : text;
-}
-
-template <class... Args>
-std::string format(const char* pattern, Args... args) {
-  char text[512];
-  std::snprintf(text, sizeof(text), pattern, args...);
-  return text;
-}
-
 // NUMBER:QUANTISER of every tensor, as pack.h describes it; empty when the artifact does not say, or says it of other tensors.
 std::vector<std::string> quantisers_of(const Artifact& artifact) {
   const auto found = artifact.metadata.find(kQuantisersKey);

@@ -2,6 +2,7 @@
 // without context (order 0) and under the best conditional estimate (code_estimate.h).
 #pragma once
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -12,6 +13,21 @@
 #include "packer/inspect.h"
 
 namespace sixteen {
+
+// "8192 x 512"
+inline std::string shape_string(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const int64_t d : shape) text += (text.empty() ? "" : " x ") + std::to_string(d);
+  return text.empty() ? "scalar" : text;
+}
+
+// A line of a table; printf's pattern.
+template <class... Args>
+std::string format(const char* pattern, Args... args) {
+  char text[512];
+  std::snprintf(text, sizeof(text), pattern, args...);
+  return text;
+}
 
 // One line of the table.
 struct TensorCost {
