@@ -72,9 +72,8 @@ void tune(const BenchOptions& o, Session* session, const EvalConfig& eval) {
   if (session->device().gemm_library().empty()) {
     fail("--tune: ", session->device().name(), " has no matrix products to choose from; use --device cuda");
   }
-  const int64_t train_windows = std::max<int64_t>(1, session->train_tokens() / eval.window);
   session->reserve({session->score_options(o.windows, eval.window, eval.window), session->score_options(o.windows, eval.window, eval.stride),
-                    session->train_options(train_windows, eval.window, true)},
+                    session->train_options(session->train_batch(eval.window), eval.window, true)},
                    "use fewer windows");
   const GemmMeasurement measured = session->device().measure_gemm();
   for (const std::string& line : measured.lines) {

@@ -32,7 +32,7 @@ struct EvalConfig {
   int64_t window = 0;          // tokens, any number; 0: the model's rope.train_len
   int64_t stride = 64;         // of sliding windows
   Edge edge = Edge::kExact;    // of sliding windows; the other rules exist for parity with records (model/windows.h)
-  int64_t batch = 0;           // windows of one forward pass; 0: Session::score_tokens(). Changes no bit
+  int64_t batch = 0;           // windows of one forward pass; 0: Session::score_batch(). Changes no bit
   bool drop_tail = false;
   bool logits_bf16 = false;    // trap T4
   TttConfig ttt;

@@ -108,13 +108,13 @@ void ScoreRun::reserve() {
   if (chunks_.empty() || chunks_.front().windows.empty()) return;
   const EvalConfig& c = method_.config;
   const Chunk& chunk = chunks_.front();
-  const int64_t fit = c.batch > 0 ? c.batch : std::max<int64_t>(1, session_->score_tokens() / c.window);
+  const int64_t fit = c.batch > 0 ? c.batch : session_->score_batch(c.window);
   const int64_t windows = std::min(fit, static_cast<int64_t>(chunk.windows.size()));
   std::vector<BuildOptions> programs = {session_->score_options(windows, c.window, chunk.windows.back().tail(), c.logits_bf16)};
   if (trains(0)) {
     const int64_t step = std::min(c.ttt.batch_seqs, static_cast<int64_t>(chunk.train_starts.size())), leaves = sum_leaves(step, c.ttt.parts);
-    const int64_t micro = std::max<int64_t>(1, session_->train_tokens() / c.window);
-    programs.push_back(session_->train_options(std::min(micro, (step + leaves - 1) / leaves), c.window, true));
+    const int64_t windows_a_leaf = (step + leaves - 1) / leaves;
+    programs.push_back(session_->train_options(std::min(session_->train_batch(c.window), windows_a_leaf), c.window, true));
   }
   session_->reserve(programs, "lower [eval] batch (now " + std::to_string(windows) + " windows a pass) or --window");
 }
@@ -209,7 +209,7 @@ TttStep ScoreRun::train_step(std::span<const int64_t> starts, double lr) {
 // Of the windows that begin at `starts`, in a step of `count`.
 void ScoreRun::add_gradients(std::span<const int64_t> starts, int64_t count, int64_t leaf, LeafLosses* losses) {
   const size_t seq = static_cast<size_t>(method_.config.window);
-  const size_t micro = std::max<size_t>(1, static_cast<size_t>(session_->train_tokens()) / seq);
+  const size_t micro = static_cast<size_t>(session_->train_batch(method_.config.window));
   std::vector<int32_t> ids, targets;
   for (size_t done = 0; done < starts.size(); done += micro) {
     const size_t windows = std::min(micro, starts.size() - done);

@@ -21,7 +21,7 @@ struct PassGuard {
 // How many of the windows at the front have one shape and fit a batch.
 size_t batch_size(const Session& session, std::span<const Window> windows, int64_t batch) {
   const Window& first = windows.front();
-  if (batch <= 0) batch = std::max<int64_t>(1, session.score_tokens() / first.length);
+  if (batch <= 0) batch = session.score_batch(first.length);
   const size_t most = std::min(windows.size(), static_cast<size_t>(batch));
   size_t count = 1;
   while (count < most && windows[count].length == first.length && windows[count].scored == first.scored &&

@@ -96,10 +96,10 @@ class Session {
   // Adds X^T X of every matrix input to `hessians` (by name, [cols * cols], created zeroed when absent).
   void calibrate(std::span<const int32_t> ids, int64_t windows, int64_t seq, bool looping, std::map<std::string, Buffer>* hessians);
 
-  // Tokens of one pass that keep the device busy without a large arena, for those who may choose: bits of scores do not
-  // depend on it, gradients are accumulated.
-  int64_t score_tokens() const { return activations_ == DType::kBF16 ? 131072 : 16384; }
-  int64_t train_tokens() const { return activations_ == DType::kBF16 ? 32768 : 8192; }
+  // Windows of `length` tokens in one pass that keep the device busy without a large arena, for those who may choose: bits of
+  // scores do not depend on it, gradients are accumulated.
+  int64_t score_batch(int64_t length) const { return windows_of(activations_ == DType::kBF16 ? 131072 : 16384, length); }
+  int64_t train_batch(int64_t length) const { return windows_of(activations_ == DType::kBF16 ? 32768 : 8192, length); }
 
   int64_t arena_bytes() const;  // of the largest plan compiled so far
 
@@ -115,6 +115,7 @@ class Session {
 
  private:
   struct Program;
+  static int64_t windows_of(int64_t tokens, int64_t length) { return tokens > length ? tokens / length : 1; }
   Program& planned(const BuildOptions& options);  // built, nothing allocated
   Program& program(const BuildOptions& options);  // built, compiled and bound
   void download_logits(const Program& program, std::span<float> out);

@@ -57,8 +57,7 @@ void reserve_training(Session* session, const TrainConfig& train, const std::str
   std::vector<BuildOptions> programs = {session->train_options(train.micro_windows, train.seq_len, false)};
   if (session->config().loop.extra_passes > 0) programs.push_back(session->train_options(train.micro_windows, train.seq_len, true));
   if (validates) {
-    const int64_t windows = std::max<int64_t>(1, session->score_tokens() / train.seq_len);  // as score_windows batches them
-    programs.push_back(session->score_options(windows, train.seq_len, train.seq_len));
+    programs.push_back(session->score_options(session->score_batch(train.seq_len), train.seq_len, train.seq_len));
   }
   session->reserve(programs, advice);
 }
