@@ -24,13 +24,10 @@ StepBench::StepBench(std::shared_ptr<Device> device, const ModelConfig& model, s
   initialise(model, static_cast<uint64_t>(train.seed), &store);
   session_.set_weights(store);
   optimizer_ = std::make_unique<Optimizer>(&session_, train.optim, !share_.clips_leaves);
-  tree_ = share_.clips_leaves ? std::make_unique<GradientTree>(&session_, train.optim.clip_norm, 1.0 / static_cast<double>(share_.leaves))
-                              : std::make_unique<GradientTree>(&session_);
-  tree_->reserve(share_.leaves);
+  tree_ = share_.make_tree(&session_);
   reserve_training(&session_, train, "use fewer windows a pass ([train] micro_windows or --windows)");
   const size_t rows = static_cast<size_t>(train.micro_windows * train.seq_len);
-  const int64_t mean_over = share_.clips_leaves ? train.windows_per_step / share_.leaves : train.windows_per_step;
-  weight_.assign(rows, 1.0f / static_cast<float>(mean_over * train.seq_len));
+  weight_.assign(rows, 1.0f / static_cast<float>(share_.mean_over() * train.seq_len));
   const uint64_t vocab = static_cast<uint64_t>(model.vocab);
   for (size_t i = 0; i < rows; ++i) {
     ids_.push_back(static_cast<int32_t>((i * 2654435761u >> 7) % vocab));

@@ -18,7 +18,8 @@ std::string divisors(int64_t number) {
 
 }  // namespace
 
-StepShare::StepShare(const TrainConfig& config, int rank, int ranks) {
+StepShare::StepShare(const TrainConfig& config, int rank, int ranks)
+    : windows_a_step_(config.windows_per_step), clip_norm_(config.optim.clip_norm) {
   clips_leaves = config.clip_scope == "local" && config.virtual_ranks > 1 && config.optim.clip_norm > 0;
   micro_batches = config.windows_per_step / config.virtual_ranks / config.micro_windows;
   passes_a_leaf = clips_leaves ? micro_batches : 1;
@@ -32,6 +33,15 @@ StepShare::StepShare(const TrainConfig& config, int rank, int ranks) {
   const int64_t leaves_a_stream = leaves / config.virtual_ranks;
   streams.first = mine.first / leaves_a_stream;
   streams.count = (mine.first + mine.count - 1) / leaves_a_stream + 1 - streams.first;
+}
+
+int64_t StepShare::mean_over() const { return clips_leaves ? windows_a_step_ / leaves : windows_a_step_; }
+
+std::unique_ptr<GradientTree> StepShare::make_tree(Session* session) const {
+  auto tree = clips_leaves ? std::make_unique<GradientTree>(session, clip_norm_, 1.0 / static_cast<double>(leaves))
+                           : std::make_unique<GradientTree>(session);
+  tree->reserve(leaves);
+  return tree;
 }
 
 }  // namespace sixteen

@@ -63,9 +63,7 @@ Trainer::Trainer(const RunOptions& options)
   initialise(options_.model, static_cast<uint64_t>(c.seed), &store);
   session_->set_weights(store);  // before the optimiser, whose average starts from these weights
   optimizer_ = std::make_unique<Optimizer>(session_.get(), c.optim, !share_.clips_leaves);
-  tree_ = share_.clips_leaves ? std::make_unique<GradientTree>(session_.get(), c.optim.clip_norm, 1.0 / static_cast<double>(share_.leaves))
-                              : std::make_unique<GradientTree>(session_.get());
-  tree_->reserve(share_.leaves);
+  tree_ = share_.make_tree(session_.get());
   reserve_training(session_.get(), c, "lower [train] micro_windows (now " + std::to_string(c.micro_windows) + ")", validation_ != nullptr);
   const size_t micro = static_cast<size_t>(c.micro_windows * c.seq_len);
   ids_.resize(micro);
@@ -173,8 +171,7 @@ void Trainer::meet(double* loss, double norm, double seconds) {
 double Trainer::step() {
   const TrainConfig& c = options_.train;
   const auto start = std::chrono::steady_clock::now();
-  const int64_t mean_over = share_.clips_leaves ? c.windows_per_step / share_.leaves : c.windows_per_step;
-  std::fill(row_weight_.begin(), row_weight_.end(), 1.0f / static_cast<float>(mean_over * c.seq_len));
+  std::fill(row_weight_.begin(), row_weight_.end(), 1.0f / static_cast<float>(share_.mean_over() * c.seq_len));
   start_fake_quant_when_due();
   ranks().set_working(true);
   tree_->begin(share_.leaves);
