@@ -2,12 +2,12 @@
 #include "packer/budget.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 
 #include "formats/check.h"
 #include "formats/error.h"
+#include "packer/code_estimate.h"
 
 namespace sixteen {
 namespace {
@@ -35,17 +35,6 @@ std::string kind_of(const std::string& name) {
 
 bool searched(const PackRule& rule) {
   return rule.bits > 0 && (rule.quantiser == Quantiser::kGptq || rule.quantiser == Quantiser::kNearest);
-}
-
-double order0_bits(std::span<const int8_t> codes) {
-  std::array<int64_t, 256> counts{};
-  for (const int8_t code : codes) ++counts[static_cast<uint8_t>(code)];
-  double bits = 0;
-  for (const int64_t count : counts) {
-    if (count > 0)
-      bits -= static_cast<double>(count) * std::log2(static_cast<double>(count) / static_cast<double>(codes.size()));
-  }
-  return bits;
 }
 
 class Solver {
@@ -183,7 +172,7 @@ RateCurve Solver::curve_of(const BudgetClass& c, std::span<const TensorJob> jobs
     for (size_t i = p * c.tensors.size(); i < (p + 1) * c.tensors.size(); ++i) {
       const QuantisedMatrix& matrix = results[i].matrix;
       const double numel = static_cast<double>(model_.table->specs()[jobs[i].tensor].shape.numel());
-      bits += order0_bits(matrix.codes) * numel / static_cast<double>(matrix.codes.size());
+      bits += 8 * order0_bytes(std::as_bytes(std::span(matrix.codes))) * numel / static_cast<double>(matrix.codes.size());
       weights += numel;
       point.error += error_of(jobs[i].tensor, matrix, jobs[i].row_stride);
     }

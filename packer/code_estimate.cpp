@@ -15,16 +15,9 @@ constexpr double kLeastSquare = 1e-3;  // of a bell curve: a column of zeros is 
 constexpr double kLeastShare = 1e-12;
 constexpr double kRounding = 1.0 / 12;  // what rounding adds to a mean square
 
-using Counts = std::array<double, 256>;  // by code + 128
+using Counts = std::array<double, 256>;
 
-double order0_bytes(const Counts& counts) {
-  double total = 0, bits = 0;
-  for (const double n : counts) total += n;
-  for (const double n : counts) bits -= n > 0 ? n * std::log2(n / total) : 0;
-  return bits / 8;
-}
-
-double bell_bytes(const Counts& counts) {
+double bell_bytes(const Counts& counts) {  // by code + 128
   double total = 0, squares = 0, bits = 0;
   for (size_t i = 0; i < counts.size(); ++i) {
     const double code = static_cast<double>(i) - 128;
@@ -76,17 +69,23 @@ const char* CodeEstimate::best_name() const {
   return covariance > 0 && covariance < columns ? "covariance" : "columns";
 }
 
+double order0_bytes(std::span<const std::byte> bytes) {
+  Counts counts{};
+  for (const std::byte b : bytes) ++counts[static_cast<uint8_t>(b)];
+  double bits = 0;
+  for (const double n : counts) bits -= n > 0 ? n * std::log2(n / static_cast<double>(bytes.size())) : 0;
+  return bits / 8;
+}
+
 CodeEstimate estimate_codes(std::span<const int8_t> codes, int64_t cols) {
   const size_t width = static_cast<size_t>(cols);
-  Counts all{};
   std::vector<Counts> by_column(width);
   for (size_t i = 0; i < codes.size(); ++i) {
     const size_t value = static_cast<size_t>(codes[i] + 128);
-    ++all[value];
     ++by_column[i % width][value];
   }
   CodeEstimate estimate;
-  estimate.order0 = order0_bytes(all);
+  estimate.order0 = order0_bytes(std::as_bytes(codes));
   for (const Counts& counts : by_column) estimate.columns += bell_bytes(counts);
   if (columns_correlate(codes, cols)) estimate.covariance = covariance_bytes(codes, width);
   return estimate;

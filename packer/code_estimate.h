@@ -4,6 +4,7 @@
 // learn them pays some bytes more; it can also be below an estimate that does not know what it knows.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -16,6 +17,9 @@ struct CodeEstimate {
   double best_conditional() const;  // the smaller of the last two
   const char* best_name() const;    // "columns" or "covariance"
 };
+
+// Bytes that an ideal coder with one distribution, any, would need for these bytes.
+double order0_bytes(std::span<const std::byte> bytes);
 
 // codes: [rows, cols] row-major. Bytes. The covariance is tried where columns_correlate() (formats/column_predictor.h).
 CodeEstimate estimate_codes(std::span<const int8_t> codes, int64_t cols);

@@ -18,15 +18,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Bytes that an ideal coder without context would need.
-double entropy_bytes(std::span<const std::byte> bytes) {
-  std::array<double, 256> counts{};
-  for (const std::byte b : bytes) ++counts[static_cast<uint8_t>(b)];
-  double bits = 0;
-  for (const double n : counts) bits -= n > 0 ? n * std::log2(n / static_cast<double>(bytes.size())) : 0;
-  return bits / 8;
-}
-
 // NUMBER:QUANTISER of every tensor, as pack.h describes it; empty when the artifact does not say, or says it of other tensors.
 std::vector<std::string> quantisers_of(const Artifact& artifact) {
   const auto found = artifact.metadata.find(kQuantisersKey);
@@ -61,7 +52,7 @@ TensorCost cost_of(const PackedTensor& t) {
   cost.kind = kind_of(t);
   cost.raw_bytes = t.codes.size() + t.scales.size() * sizeof(uint16_t) + t.plain.size();
   cost.weights = static_cast<double>(t.numel());
-  cost.entropy_bytes = entropy_bytes(t.plain) + entropy_bytes(std::as_bytes(std::span(t.codes))) +
+  cost.entropy_bytes = order0_bytes(t.plain) + order0_bytes(std::as_bytes(std::span(t.codes))) +
                        static_cast<double>(t.scales.size() * sizeof(uint16_t));
   if (t.bits == 0) return cost;
   const CodeEstimate estimate = estimate_codes(t.codes, t.numel() / t.rows());
