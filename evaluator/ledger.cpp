@@ -8,28 +8,19 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <ctime>
 
 #include "evaluator/exact_sum.h"
 #include "evaluator/method_json.h"
 #include "formats/check.h"
 #include "formats/error.h"
 #include "formats/safetensors.h"
+#include "model/process_clock.h"
 
 namespace sixteen {
 namespace {
 
 using Json = nlohmann::json;
 using Clock = LedgerRecorder::Clock;
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 Json build_identity() {
   const MappedFile program("/proc/self/exe");
@@ -115,7 +106,7 @@ struct LedgerRecorder::Impl {
   }
 
   void clock(const char* phase) {
-    Json body{{"kind", "clock"}, {"phase", phase}, {"utc", utc_now()}, {"seconds", seconds}, {"ranks", run->session().device().ranks().size()}};
+    Json body{{"kind", "clock"}, {"phase", phase}, {"utc", utc_now("%Y-%m-%dT%H:%M:%SZ")}, {"seconds", seconds}, {"ranks", run->session().device().ranks().size()}};
     body["seconds"]["total"] = seconds_before + std::chrono::duration<double>(Clock::now() - started).count();
     writing([&] { ledger->append(body); });
     ++appended;

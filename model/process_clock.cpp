@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <ctime>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -39,6 +40,15 @@ double process_seconds() {
   static const auto first_call = std::chrono::steady_clock::now();
   if (start >= 0) return boot_seconds() - start;
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - first_call).count();
+}
+
+std::string utc_now(const char* pattern) {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, pattern, &parts);
+  return text;
 }
 
 }  // namespace sixteen

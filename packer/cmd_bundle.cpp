@@ -1,6 +1,5 @@
 // sixteen-pack bundle: a submission folder from an artifact and what scoring and training have printed. What is in it: bundle.h.
 #include <CLI/CLI.hpp>
-#include <ctime>
 #include <filesystem>
 #include <memory>
 
@@ -8,6 +7,7 @@
 #include "formats/file.h"
 #include "model/console.h"
 #include "model/number_checks.h"
+#include "model/process_clock.h"
 #include "packer/bundle.h"
 #include "packer/commands.h"
 
@@ -23,15 +23,6 @@ struct BundleCommand {
   Console console;
 };
 
-std::string today() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[16];
-  std::strftime(text, sizeof text, "%Y-%m-%d", &parts);
-  return text;
-}
-
 // What the build has made beside this program.
 std::string built_archive() {
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
@@ -46,7 +37,7 @@ void run(BundleCommand& o) {
   if (!o.logs.empty() && o.logs.size() != o.seeds.size())
     throw UsageError("give one --log for each --seed, in the same order, or none");
   if (o.bundle.source.empty()) o.bundle.source = built_archive();
-  if (o.bundle.date.empty()) o.bundle.date = today();
+  if (o.bundle.date.empty()) o.bundle.date = utc_now("%Y-%m-%d");
   if (!o.summary.empty()) o.bundle.summary = read_text_file(o.summary);
   for (size_t i = 0; i < o.seeds.size(); ++i)
     o.bundle.runs.push_back(read_bundle_run(o.seeds[i], o.scores[i], o.logs.empty() ? "" : o.logs[i]));
