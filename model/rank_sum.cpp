@@ -6,8 +6,7 @@
 #include <string>
 
 #include "formats/check.h"
-#include "graph/builder.h"
-#include "graph/plan.h"
+#include "model/step_program.h"
 
 namespace sixteen {
 namespace {
@@ -36,18 +35,13 @@ LeafShare leaf_share(int64_t leaves, int rank, int ranks) {
   return rank < workers ? LeafShare{rank * each, each} : LeafShare{};
 }
 
-// Adds up the workers' copies in place, then takes the first as the sum.
-struct RankSum::Program {
-  Buffer arena;
-  std::unique_ptr<Executor> executor;
-};
-
 RankSum::RankSum(Device* device, std::vector<Part> parts) : device_(device), parts_(std::move(parts)) {}
 RankSum::~RankSum() = default;
 
 // uncounted: begin
-RankSum::Program& RankSum::program(int workers) {
-  std::unique_ptr<Program>& slot = programs_[workers];
+// Adds up the workers' copies in place, then takes the first as the sum.
+StepProgram& RankSum::program(int workers) {
+  std::unique_ptr<StepProgram>& slot = programs_[workers];
   if (slot != nullptr) return *slot;
   if (one_.data() == nullptr) {
     const float one = 1;
@@ -57,6 +51,7 @@ RankSum::Program& RankSum::program(int workers) {
   const int64_t ranks = device_->ranks().size();
   Builder b;
   const ValueId one = b.input("one", {1});
+  std::vector<std::pair<std::string, Buffer>> bindings{{"one", one_}};
   for (size_t p = 0; p < parts_.size(); ++p) {
     const Shape shape{parts_[p].count};
     const ValueId all = b.state(all_name(p), {ranks * parts_[p].count});
@@ -65,17 +60,10 @@ RankSum::Program& RankSum::program(int workers) {
       for (int r = 0; r + apart < workers; r += 2 * apart) b.add_scaled_by(copy(r), copy(r + apart), one, 1);
     }
     b.cast(b.state(sum_name(p), shape), copy(0));
+    bindings.emplace_back(all_name(p), gathered_[p]);
+    bindings.emplace_back(sum_name(p), parts_[p].buffer);
   }
-  slot = std::make_unique<Program>();
-  const Graph graph = b.finish();
-  const Plan plan = plan_memory(graph);
-  slot->arena = device_->allocate(static_cast<size_t>(std::max<int64_t>(plan.arena_bytes, 1)));
-  slot->executor = device_->compile(graph, plan, slot->arena);
-  slot->executor->bind(graph.find("one"), one_.data());
-  for (size_t p = 0; p < parts_.size(); ++p) {
-    slot->executor->bind(graph.find(all_name(p)), gathered_[p].data());
-    slot->executor->bind(graph.find(sum_name(p)), parts_[p].buffer.data());
-  }
+  slot = std::make_unique<StepProgram>(device_, b.finish(), kNoValue, bindings);
   return *slot;
 }
 // uncounted: end
@@ -98,7 +86,7 @@ void RankSum::run(int64_t leaves) {
     tickets.push_back(ranks.all_gather(buffer.data(), gathered_[p].data(), count, DType::kF32));
   }
   for (const Communicator::Ticket ticket : tickets) ranks.wait(ticket);
-  if (!reduces) program(workers).executor->run();
+  if (!reduces) program(workers).enqueue();
   // uncounted: end
 }
 

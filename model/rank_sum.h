@@ -16,6 +16,8 @@
 
 namespace sixteen {
 
+class StepProgram;
+
 // Leaves of a sum of `count` things cut into at most `most` parts of whole things: the largest power of two.
 int64_t sum_leaves(int64_t count, int64_t most);
 
@@ -38,13 +40,12 @@ class RankSum {
   void run(int64_t leaves);  // does not wait; one rank: nothing
 
  private:
-  struct Program;
-  Program& program(int workers);
+  StepProgram& program(int workers);
 
   Device* device_;
   std::vector<Part> parts_;
   std::vector<Buffer> gathered_;                      // by part: [ranks, count], at first use
-  std::map<int, std::unique_ptr<Program>> programs_;  // by workers
+  std::map<int, std::unique_ptr<StepProgram>> programs_;  // by workers
   Buffer one_;
 };
 
