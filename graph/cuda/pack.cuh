@@ -103,7 +103,7 @@ class Divider {
   uint32_t divisor_, magic_ = 0, shift_ = 0;
 };
 
-// Softcap. kFast: bf16 graphs, wherever they cap, so that one logit has one value.
+// Softcap. kFast: bf16 graphs, in losses and in logits, so that one logit has one value (hints.cu alone is exact).
 template <bool kFast>
 __device__ inline float tanh_of(float x) {
   return kFast ? 1.0f - __fdividef(2.0f, 1.0f + __expf(2.0f * x)) : tanhf(x);
