@@ -127,8 +127,9 @@ CalibrationConfig read_calibration(Section* pack, int64_t train_len, const std::
   pack->read("calib_windows", &c.windows);
   pack->read("calib_batch", &c.batch);
   pack->read("calib_seq_len", &c.seq_len);
-  if (c.windows < 1 || c.batch < 1 || c.seq_len < 1) {
-    fail(where, ": [pack] calib_windows, calib_batch, calib_seq_len: expected 1 or more");
+  pack->read("sensitivity_windows", &c.sensitivity_windows);
+  if (c.windows < 1 || c.batch < 1 || c.seq_len < 1 || c.sensitivity_windows < 1) {
+    fail(where, ": [pack] calib_windows, calib_batch, calib_seq_len, sensitivity_windows: expected 1 or more");
   }
   return c;
 }

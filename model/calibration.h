@@ -24,9 +24,10 @@ struct CalibrationConfig {
   int64_t windows = 3072;  // of the training order, from its start
   int64_t batch = 48;      // windows of one forward pass
   int64_t seq_len = 2048;
+  int64_t sensitivity_windows = 8;  // sensitivity.h
 };
 
-// calib_windows, calib_batch and calib_seq_len of [pack]; the length defaults to the one that the model was trained at.
+// calib_windows, calib_batch, calib_seq_len and sensitivity_windows of [pack]; the length defaults to the one that the model was trained at.
 CalibrationConfig read_calibration(Section* pack, int64_t train_len, const std::string& where);
 
 // On every rank, with the same bits; collective. Throws Error when the shards do not fit the model (vocabulary) or are too short.

@@ -16,9 +16,10 @@
 
 namespace sixteen {
 
-// Of every matrix of rank 2 in the table, from the first `windows` windows of the training order. A forward and a training pass
-// each. Gradients of the session are zero afterwards. Throws Error when the shards do not fit the model.
-Sensitivities measure_sensitivities(Session* session, const std::string& calib_pattern, int64_t windows,
-                                    int64_t seq_len, const Console& console);
+// Of every matrix of rank 2 in the table, from the first config.sensitivity_windows windows of the training order: a forward and a
+// training pass each, on this rank alone. threads: of what is left to the host, 0 for all. Gradients of the session are zero
+// afterwards. Throws Error when the shards do not fit the model.
+Sensitivities measure_sensitivities(Session* session, const std::string& calib_pattern, const CalibrationConfig& config, int threads,
+                                    const Console& console);
 
 }  // namespace sixteen

@@ -98,8 +98,7 @@ Measured measure(const PackCommand& o, const Model& model, const PackConfig& con
   if (!o.calib.empty() && (o.searches() || !o.hessians_out.empty())) {
     m.session = session(nullptr);
     if (m.sensitivities.empty()) {
-      m.sensitivities = measure_sensitivities(m.session.get(), o.calib, config.sensitivity_windows,
-                                              config.calibration.seq_len, o.console);
+      m.sensitivities = measure_sensitivities(m.session.get(), o.calib, config.calibration, o.threads, o.console);
     }
   }
   if (!o.hessians_out.empty()) save_hessians(o.hessians_out, m.hessians, model.store, m.sensitivities);

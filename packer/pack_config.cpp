@@ -51,7 +51,6 @@ PackConfig read_pack_config(Section section, int64_t train_len, const std::strin
   section.read("embedding_clip_sigmas", &c.embedding.clip_sigmas);
   section.read("max_plain_numel", &c.max_plain_numel);
   c.calibration = read_calibration(&section, train_len, where);
-  section.read("sensitivity_windows", &c.sensitivity_windows);
   section.read("check_windows", &c.check_windows);
   read_stream(&section, where, "pack", &c.stream);
   Section codecs = section.table("codecs");
@@ -78,8 +77,6 @@ void validate(const PackConfig& c, const std::string& where) {
   if (c.block < 1 || c.block > kLargestBlock) {
     fail(where, ": [pack] block: expected 1 to ", kLargestBlock, ", found ", c.block);
   }
-  if (c.sensitivity_windows < 1)
-    fail(where, ": [pack] sensitivity_windows: expected 1 or more, found ", c.sensitivity_windows);
   if (c.check_windows < 1) fail(where, ": [pack] check_windows: expected 1 or more, found ", c.check_windows);
   if (c.target_bytes < 1) fail(where, ": [pack] target_bytes: expected 1 or more");
   validate_stream(c.stream, where, "pack");

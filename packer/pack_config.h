@@ -26,7 +26,6 @@ struct PackConfig {
   int64_t max_plain_numel = 65536;  // smaller tensors are stored as fp16, whatever their class
   std::vector<PackRule> rules;      // [[pack.rules]]; empty: the default ones, see rules_of()
   CalibrationConfig calibration;
-  int64_t sensitivity_windows = 8;  // of a search: passes that measure what an error costs
   int64_t check_windows = 16;       // of a search: the loss before and after
   StreamOptions stream{.codec = Codec::kAuto, .level = 0, .shuffle_stride = 2};
   std::map<std::string, StreamOptions>

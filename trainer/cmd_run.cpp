@@ -107,7 +107,8 @@ void add_run_command(CLI::App& app) {
   c->add_option("--tokenizer", o->run.tokenizer, "SentencePiece model of the shards; counts bytes for bpb");
   c->add_option("--out", o->run.out, "checkpoint to write (.safetensors); OUT.state holds what --resume needs");
   c->add_option("--hessians", o->run.hessians,
-                "write what 'sixteen-pack pack --hessians' needs, collected on the training data as [pack] calib_* say");
+                "write what 'sixteen-pack pack --hessians' needs, a search with --target-bytes too: measured on the training data "
+                  "as [pack] calib_* and sensitivity_windows say, within --reserve-seconds");
   c->add_option("--log", o->run.log, "log as JSON lines (default: OUT.log.jsonl)");
   c->add_flag("--resume", o->run.resume, "go on from OUT.state");
   c->add_option("--budget-seconds", o->budget_seconds, "training time; overrides [train] budget_seconds");

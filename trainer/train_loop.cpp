@@ -7,6 +7,7 @@
 #include "formats/error.h"
 #include "model/peak.h"
 #include "model/process_clock.h"
+#include "model/sensitivity.h"
 #include "model/train_shards.h"
 #include "trainer/trainer.h"
 
@@ -143,18 +144,23 @@ void Trainer::validate_at_end(RunResult* result) {
   log_->event(step_, "validation data chose the " + best_on_val_ + " weights (best_on_val: " + bpbs + " bpb)");
 }
 
-// Inside the budget, as the rules ask: what reserve_seconds left is for this. The clock is judged, not enforced: weights without
-// Hessians would be worth less than a note.
+// Hessians and sensitivities. Inside the budget, as the rules ask: what reserve_seconds left is for this. The clock is judged, not
+// enforced: weights without Hessians would be worth less than a note.
 void Trainer::collect_hessians_at_end() {
   const auto start = Clock::now();
   const ParamStore last = weights_of("raw"), chosen = weights_of(selected());
   session_->set_weights(chosen);
   const auto hessians = collect_hessians(session_.get(), train_pattern(options_.data), options_.calibration, options_.console);
-  if (writes()) save_hessians(options_.hessians, hessians, chosen);
+  if (writes()) {
+    session_->set_fake_quant({});  // of the weights as they are; nothing trains after this
+    const auto sensitivities = measure_sensitivities(session_.get(), train_pattern(options_.data), options_.calibration,
+                                                     options_.threads, options_.console);
+    save_hessians(options_.hessians, hessians, chosen, sensitivities);
+  }
   session_->set_weights(last);
   const TrainConfig& c = options_.train;
   const double seconds = seconds_since(start), over = train_seconds_ + seconds - c.budget_seconds;
-  log_->event(step_, "Hessians collected in " + format_duration(seconds) +
+  log_->event(step_, "Hessians and sensitivities measured in " + format_duration(seconds) +
                          (c.clock == "wall" && over > 0 ? ", " + format_duration(over) + " past the budget: raise reserve_seconds" : ""));
 }
 

@@ -28,6 +28,9 @@ class Sensitivity : public ::testing::Test {
     made->set_weights(store);
     return made;
   }
+  Sensitivities measure(Session* s, int64_t windows, int threads = 2) const {
+    return measure_sensitivities(s, shard_, {.seq_len = kSeq, .sensitivity_windows = windows}, threads, kQuiet);
+  }
   std::vector<double> log_probabilities(const ParamStore& store) const {
     const auto s = session(store);
     ShuffledLoader loader({shard_}, 0, 1, kSeq, config_.vocab);
@@ -55,7 +58,7 @@ class Sensitivity : public ::testing::Test {
 // Noise of one size on all weights of a tensor: half of the summed information times its variance, in nats a token.
 TEST_F(Sensitivity, TellsTheDivergenceThatNoiseCauses) {
   const auto s = session(store_);
-  const Sensitivities found = measure_sensitivities(s.get(), shard_, kWindows, kSeq, kQuiet);
+  const Sensitivities found = measure(s.get(), kWindows);
   EXPECT_EQ(found.size(), 32u);  // 4 * 6 matrices, the embedding, and control tensors of rank 2
   const std::vector<double> before = log_probabilities(store_);
   for (const char* name : {"blocks.0.attn.c_q.weight", "blocks.1.attn.proj.weight", "blocks.2.mlp.fc.weight",
@@ -81,17 +84,18 @@ TEST_F(Sensitivity, TellsTheDivergenceThatNoiseCauses) {
 
 TEST_F(Sensitivity, RepeatsItselfAndLeavesNoGradient) {
   const auto s = session(store_);
-  const Sensitivities first = measure_sensitivities(s.get(), shard_, 3, kSeq, kQuiet);
+  const Sensitivities first = measure(s.get(), 3);
   std::vector<float> grads(s->table().flat_size());
   s->device().download(grads.data(), s->grads().data(), grads.size() * sizeof(float));
   EXPECT_EQ(grads, std::vector<float>(grads.size()));
-  EXPECT_EQ(measure_sensitivities(s.get(), shard_, 3, kSeq, kQuiet), first);
-  EXPECT_NE(measure_sensitivities(s.get(), shard_, 2, kSeq, kQuiet), first);
+  EXPECT_EQ(measure(s.get(), 3), first);
+  EXPECT_EQ(measure(s.get(), 3, 1), first);
+  EXPECT_NE(measure(s.get(), 2), first);
 }
 
 TEST_F(Sensitivity, TravelsWithTheHessians) {
   const auto s = session(store_);
-  const Sensitivities measured = measure_sensitivities(s.get(), shard_, 2, kSeq, kQuiet);
+  const Sensitivities measured = measure(s.get(), 2);
   const Hessians hessians = collect_hessians(s.get(), shard_, {.windows = 4, .batch = 2, .seq_len = kSeq}, kQuiet);
   const std::string path = scratch_.path("h.safetensors");
   save_hessians(path, hessians, store_, measured);

@@ -28,7 +28,7 @@ class Budget : public ::testing::Test {
     Session session(std::shared_ptr<Device>(make_device("cpu", 2)), model_->config, model_->table);
     session.set_weights(store_);
     hessians_ = collect_hessians(&session, shard, {.windows = 16, .batch = 8, .seq_len = 32}, kQuiet);
-    sensitivities_ = measure_sensitivities(&session, shard, 8, 32, kQuiet);
+    sensitivities_ = measure_sensitivities(&session, shard, {.seq_len = 32}, 2, kQuiet);
   }
   uint64_t size(Artifact artifact) const {
     return serialise_artifact(&artifact, config_.codecs, config_.stream).size();

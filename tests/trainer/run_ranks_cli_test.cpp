@@ -96,12 +96,15 @@ class RunRanksCli : public ::testing::Test {
 
 TEST_F(RunRanksCli, TwoRanksWriteWhatOneDoes) {
   std::vector<std::string> two = args(path("two"), "2");
-  two.emplace_back("--json");
-  const Outcome one = testing::run_program("sixteen-train", args(path("one"), "")), o = testing::run_program("sixteen-train", two);
+  two.insert(two.end(), {"--json", "--hessians", path("two.h")});
+  std::vector<std::string> alone = args(path("one"), "");
+  alone.insert(alone.end(), {"--hessians", path("one.h")});
+  const Outcome one = testing::run_program("sixteen-train", alone), o = testing::run_program("sixteen-train", two);
   ASSERT_EQ(one.code, 0) << one.err;
   ASSERT_EQ(o.code, 0) << o.err;
   EXPECT_TRUE(read_text_file(path("one")) == read_text_file(path("two")));
   EXPECT_EQ(testing::state_but_time(path("one.state")), testing::state_but_time(path("two.state")));
+  EXPECT_TRUE(read_text_file(path("one.h")) == read_text_file(path("two.h")));
   std::istringstream lines(o.out);
   int objects = 0;
   for (std::string line; std::getline(lines, line);) objects += line.front() == '{' ? 1 : 0;

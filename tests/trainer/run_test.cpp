@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "model/checkpoint.h"
+#include "model/sensitivity.h"
 #include "model/shuffled_loader.h"
 #include "tests/support/bytes.h"
 #include "tests/trainer/tiny_run.h"
@@ -208,18 +209,22 @@ TEST_F(Run, AverageStartsFromTheInitialWeights) {
 
 // Of the checkpoint's weights (the average here), and nothing else about the run changes.
 TEST_F(Run, HessiansAreThoseOfTheCheckpoint) {
-  const std::string without = run(options("a"));
-  RunOptions o = options("b");
+  RunOptions o = options("a");
+  o.train.qat = {.scope = "matrices", .start_frac = 0.5};  // of the last steps, not of what is measured behind them
+  const std::string without = run(o);
+  o.out = scratch_.path("b");
   o.hessians = scratch_.path("h.safetensors");
-  o.calibration = {.windows = 7, .batch = 3, .seq_len = 32};
+  o.calibration = {.windows = 7, .batch = 3, .seq_len = 32, .sensitivity_windows = 3};
   EXPECT_EQ(run(o), without);
   const Model model = load_checkpoint(o.out);
   Session session(make_device("cpu"), model.config, model.table);
   session.set_weights(model.store);
   Console quiet;
   quiet.quiet = true;
-  EXPECT_EQ(load_hessians(o.hessians, model.store, o.out),
+  Sensitivities sensitivities;
+  EXPECT_EQ(load_hessians(o.hessians, model.store, o.out, &sensitivities),
             collect_hessians(&session, train_pattern(o.data), o.calibration, quiet));
+  EXPECT_EQ(sensitivities, measure_sensitivities(&session, train_pattern(o.data), o.calibration, 2, quiet));
   o.hessians = scratch_.path("none/h");
   EXPECT_THROW(Trainer{o}, Error);
 }
