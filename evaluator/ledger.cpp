@@ -11,9 +11,9 @@
 
 #include "evaluator/exact_sum.h"
 #include "evaluator/method_json.h"
+#include "evaluator/state_writer.h"
 #include "formats/check.h"
 #include "formats/error.h"
-#include "formats/safetensors.h"
 #include "model/process_clock.h"
 
 namespace sixteen {
@@ -34,18 +34,6 @@ void make_folder(const std::string& folder) {
   fail(folder, ": cannot create: ", std::strerror(reason));
 }
 
-void write_state(ScoreRun* run, const std::string& path) {
-  std::vector<std::vector<float>> values;
-  std::vector<TensorView> tensors;
-  for (const auto& [name, buffer] : run->state()) {
-    values.emplace_back(buffer.bytes() / sizeof(float));
-    run->session().device().download(values.back().data(), buffer.data(), buffer.bytes());
-    tensors.push_back({name, DType::kF32, {static_cast<int64_t>(values.back().size())}, {}});
-  }
-  for (size_t i = 0; i < tensors.size(); ++i) tensors[i].bytes = std::as_bytes(std::span(values[i]));
-  write_safetensors(path, tensors, {{"format", "sixteen ledger state"}});
-}
-
 }  // namespace
 
 struct LedgerRecorder::Impl {
@@ -64,6 +52,7 @@ struct LedgerRecorder::Impl {
   size_t nlls = 0;                 // losses so far
   ExactSum exact{};
   Json digests{};                  // of the state that scores now
+  StateWriter states{};
   size_t state_record = 0, seals = 0, old_seals = 0;
   double seconds_before = 0;       // of the runs before this one
   std::map<std::string, double> seconds{{"load", 0}, {"score", 0}, {"update", 0}, {"ledger", 0}};
@@ -136,7 +125,7 @@ struct LedgerRecorder::Impl {
     if (chunk > 0 && snapshots > 0 && chunk % every == 0) {
       const std::string path = state_path(folder, chunk);
       body["snapshot"] = path.substr(folder.size() + 1);
-      if (access(path.c_str(), F_OK) != 0 || next >= old.records.size()) writing([&] { write_state(run, path); });
+      if (access(path.c_str(), F_OK) != 0 || next >= old.records.size()) writing([&] { states.write(run, path); });
     }
     state_record = emit(body);
   }
@@ -153,16 +142,18 @@ struct LedgerRecorder::Impl {
     }
   }
 
-  // Where to go on: training needs a state file (or starts over), other runs go on behind their last seal. Sets `next`.
+  // Where to go on: training needs a state file (or starts over), of which a killed run may lack the last; other runs go on behind
+  // their last seal. Sets `next`.
   int64_t find_place() {
     const bool training = run->method().scoring == Scoring::kTraining;
     int64_t chunk = 0;
     next = 0;
     for (size_t i = 0; i < old.records.size(); ++i) {
       const LedgerRecord& record = old.records[i];
-      const bool place = training ? record.kind == "state" && record.body.contains("snapshot") : record.kind == "seal";
-      if (!place) continue;
-      chunk = record.body.at("chunk").get<int64_t>() + (training ? 0 : 1);
+      if (record.kind != (training ? "state" : "seal")) continue;
+      const int64_t of = record.body.at("chunk");
+      if (training && (!record.body.contains("snapshot") || access(state_path(folder, of).c_str(), F_OK) != 0)) continue;
+      chunk = of + (training ? 0 : 1);
       next = i + 1;
       if (training) digests = record.body.at("digests");
     }
@@ -259,6 +250,7 @@ int64_t LedgerRecorder::begin(ScoreRun* run, ScoreSum* sum, std::vector<float>* 
 void LedgerRecorder::scored(int64_t chunk, std::span<const float> nll, const ScoreSum& sum) {
   Impl& i = *impl_;
   i.spend("score");
+  i.writing([&] { i.states.check(); });
   const Chunk& scored = i.run->chunks()[chunk];
   if (i.run->tap_in() != nullptr) {
     i.digests["cache"] = to_hex(i.run->tap_in()->read_digest());
@@ -308,6 +300,8 @@ void LedgerRecorder::trained(int64_t chunk, std::span<const TttStep> steps) {
 
 void LedgerRecorder::finish(const ScoreSum& sum) {
   Impl& i = *impl_;
+  i.writing([&] { i.states.wait(); });
+  i.spend("ledger");
   i.clock("end");
   i.emit({{"kind", "final"}, {"targets", sum.targets}, {"bytes", sum.bytes}, {"nats", sum.nll}, {"nats_exact", i.exact.value()}, {"bpb", sum.bpb()}});
   i.writing([&] { i.ledger->sync(); });

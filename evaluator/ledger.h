@@ -1,7 +1,8 @@
 // Writes the ledger of a scoring run (docs/FORMATS.md 10, docs/LEGALITY.md) and takes one up again where it was left.
 //
 // A folder: ledger.txt, the chained records; nll.f32, the loss of every target in the order of scoring, written before the record
-// that holds its digest; state-CHUNK.safetensors, what a chunk is scored with, a few a run.
+// that holds its digest; state-CHUNK.safetensors, what a chunk is scored with, a few a run, written beside the scoring (state_writer.h)
+// and whole before the final record.
 // Bites: a run that is taken up again is executed once more from the nearest state, and every record that is there must come out
 // the same to the last character; clocks alone differ. So equal bits are checked, not hoped for.
 #pragma once

@@ -1,6 +1,8 @@
 // See proof_states.h.
 #include "evaluator/proof_states.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -29,8 +31,9 @@ ProofStates::ProofStates(const std::string& folder, const Model& model, const Pr
     }
     for (const LedgerRecord& record : ledger.records) {
       if (record.kind != "state" || !record.body.contains("snapshot")) continue;
-      states_.push_back({record.body.at("chunk").get<int64_t>(), folder + "/" + record.body.at("snapshot").get<std::string>(),
-                         record.body.at("digests")});
+      const std::string file = folder + "/" + record.body.at("snapshot").get<std::string>();
+      if (access(file.c_str(), R_OK) != 0) continue;  // the nearest before it serves
+      states_.push_back({record.body.at("chunk").get<int64_t>(), file, record.body.at("digests")});
     }
   } catch (const nlohmann::json::exception& e) {
     fail(path, ": a record that this version does not write: ", e.what());

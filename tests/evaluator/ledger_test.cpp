@@ -103,6 +103,23 @@ TEST_F(LedgerRuns, GoOnFromAnyCutToTheSameRecords) {
   }
 }
 
+// State files are written beside the run: the records of one that is killed may speak of a file that is not there yet.
+TEST_F(LedgerRuns, GoOnWithoutTheLastStateFiles) {
+  const std::vector<std::string> names = {"/state-4.safetensors", "/state-2.safetensors"};
+  for (size_t lost = 1; lost <= names.size(); ++lost) {
+    files_->forge("whole", "killed", [](auto* records, auto*) { records->pop_back(); });
+    for (size_t i = 0; i < lost; ++i) ASSERT_TRUE(std::filesystem::remove(files_->path("killed" + names[i])));
+    EXPECT_FALSE(files_->verify(files_->options("killed")).violated(Condition::kIntegrity));
+    EXPECT_EQ(files_->score(files_->method(Scoring::kTraining), "killed", true).nll, outcome_->nll);
+    EXPECT_EQ(records("killed"), records("whole"));
+    for (const std::string& name : names) {
+      EXPECT_TRUE(read_text_file(files_->path("killed" + name)) == read_text_file(files_->path("whole" + name)));
+    }
+    std::filesystem::remove(files_->path("killed" + names[0]));  // of a complete run
+    EXPECT_TRUE(files_->verify(files_->options("killed")).violated(Condition::kIntegrity));
+  }
+}
+
 TEST_F(LedgerRuns, GoOnWithoutTrainingBehindTheLastSeal) {
   const ScoreMethod sliding = files_->method(Scoring::kSliding);
   const ScoreOutcome once = files_->score(sliding, "sliding");
@@ -138,7 +155,7 @@ TEST_F(LedgerRuns, GoOnAfterAFullDisk) {
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
   std::vector<std::string> messages;
-  for (const rlim_t bytes : {900u, 5000u, 9000u}) {  // in the first record; later ones and state files
+  for (const rlim_t bytes : {900u, 5000u, 9000u, 60000u}) {  // in the first record; in later ones; in a state file alone
     const std::string folder = "full" + std::to_string(bytes);
     const rlimit small{bytes, before.rlim_max};
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
@@ -151,6 +168,7 @@ TEST_F(LedgerRuns, GoOnAfterAFullDisk) {
   std::signal(SIGXFSZ, handler);
   for (const std::string& message : messages) EXPECT_NE(message.find("cannot write"), std::string::npos) << message;
   EXPECT_NE(messages[0].find("full900 holds no record yet: remove it"), std::string::npos) << messages[0];
+  EXPECT_NE(messages[3].find("state-2.safetensors: cannot write"), std::string::npos) << messages[3];
   for (size_t i = 1; i < messages.size(); ++i) EXPECT_NE(messages[i].find("of 5 chunks; the same command with --resume-ledger goes on"), std::string::npos) << messages[i];
 }
 
