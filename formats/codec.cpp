@@ -178,7 +178,7 @@ Bytes drain(std::span<const std::byte> input, Limit limit, const std::string& na
     if (step == Step::kDamaged) fail("stream ", name, ": damaged at or before coded byte ", consumed);
     if (used > limit.bytes) fail("stream ", name, ": expected ", expected, " decoded bytes, found more");
     if (step == Step::kMore && wrote == 0 && read == 0) {
-      fail("stream ", name, ": truncated: ", input.size(), " coded bytes gave ", used, " of ", expected);
+      fail("stream ", name, ": truncated: ", input.size(), " coded bytes gave ", used, limit.exact ? " of " + expected : "");
     }
   }
   if (limit.exact && used != limit.bytes) fail("stream ", name, ": expected ", expected, " decoded bytes, found ", used);

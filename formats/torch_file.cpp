@@ -47,11 +47,12 @@ bool looks_like_zlib(std::span<const std::byte> file) {
 }
 
 // Brotli has no magic, so it is what is left.
-Bytes decode_brotli(std::span<const std::byte> file, const std::string& where) {
+Bytes decompress(Codec codec, std::span<const std::byte> file, const std::string& where) {
   try {
-    return decode_up_to(Codec::kBrotli, file, kMaxTorchFileBytes, where);
+    return decode_up_to(codec, file, kMaxTorchFileBytes, std::string(codec_name(codec)));
   } catch (const Error& error) {
-    fail(where, ": no PyTorch file: neither zip, xz nor zstd, and taken for Brotli: ", error.what());
+    fail(where, codec == Codec::kBrotli ? ": no PyTorch file: neither zip, xz nor zstd, so taken for Brotli: " : ": ", error.what(),
+         "; was it copied whole?");
   }
 }
 
@@ -71,11 +72,11 @@ Bytes open_torch_container(std::span<const std::byte> file, const std::string& w
   } else if (is_zip(file) || starts_with(file, "BSHF")) {
     bytes.assign(file.begin(), file.end());
   } else if (starts_with(file, {"\xfd" "7zXZ\0", 6})) {
-    bytes = decode_up_to(Codec::kXz, file, kMaxTorchFileBytes, where);
+    bytes = decompress(Codec::kXz, file, where);
   } else if (starts_with(file, "\x28\xb5\x2f\xfd")) {
-    bytes = decode_up_to(Codec::kZstd, file, kMaxTorchFileBytes, where);
+    bytes = decompress(Codec::kZstd, file, where);
   } else {
-    bytes = decode_brotli(file, where);
+    bytes = decompress(Codec::kBrotli, file, where);
   }
   bytes = unshuffle_with_header(bytes);
   if (!is_zip(bytes)) fail(where, ": no PyTorch file: expected a zip archive inside, found something else");
