@@ -16,7 +16,8 @@ void StateWriter::write(ScoreRun* run, const std::string& path) {
     const auto& [name, buffer] = state[i];
     values_[i].resize(buffer.bytes() / sizeof(float));
     run->session().device().download(values_[i].data(), buffer.data(), buffer.bytes());
-    tensors.push_back({name, DType::kF32, {static_cast<int64_t>(values_[i].size())}, std::as_bytes(std::span(values_[i]))});
+    tensors.push_back(
+        {name, DType::kF32, {static_cast<int64_t>(values_[i].size())}, std::as_bytes(std::span(values_[i]))});
   }
   file_ = std::async(std::launch::async, [path, tensors = std::move(tensors)] {
     write_safetensors(path, tensors, {{"format", "sixteen ledger state"}});

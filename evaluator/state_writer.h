@@ -20,8 +20,9 @@ class StateWriter {
   void check();  // throws the Error of a file that failed meanwhile; waits for none
 
  private:
-  std::vector<std::vector<float>> values_;  // what the file is written from; kept, since fresh memory costs as much as the copy
-  std::future<void> file_;                  // behind the values: its end is waited for before they go
+  std::vector<std::vector<float>>
+      values_;              // what the file is written from; kept, since fresh memory costs as much as the copy
+  std::future<void> file_;  // behind the values: its end is waited for before they go
 };
 
 }  // namespace sixteen
