@@ -8,17 +8,6 @@ namespace {
 
 constexpr double kScaleFloor = 1e-10;  // of the records; it underflows in fp16, where f16_scale() has the last word
 
-uint16_t row_scale(std::span<const float> row, const QuantOptions& options, float limit) {
-  const double count = static_cast<double>(row.size());
-  double mean = 0, squares = 0;
-  for (const float w : row) mean += w;
-  mean /= count;
-  for (const float w : row) squares += (w - mean) * (w - mean);
-  const double sigma = row.size() > 1 ? std::sqrt(squares / (count - 1)) : 0;
-  const uint16_t scale = f16_scale(static_cast<float>(std::max(options.clip_sigmas * sigma / limit, kScaleFloor)));
-  return coarse_scale(scale, options.scale_bits);
-}
-
 // Quantises columns [begin, end) of one row of the ordered matrix. row is updated up to `end`; codes and the negated
 // errors (in units of the factor's diagonal) are left in `codes` and `errors`, from index 0. Returns the sum of their squares.
 double quantise_block(const GptqFactor& factor, int64_t begin, int64_t end, float scale, float limit, float* row,
@@ -37,6 +26,20 @@ double quantise_block(const GptqFactor& factor, int64_t begin, int64_t end, floa
   return squares;
 }
 
+}  // namespace
+
+uint16_t row_scale(std::span<const float> row, const QuantOptions& options) {
+  const float limit = code_limit(options.bits);
+  const double count = static_cast<double>(row.size());
+  double mean = 0, squares = 0;
+  for (const float w : row) mean += w;
+  mean /= count;
+  for (const float w : row) squares += (w - mean) * (w - mean);
+  const double sigma = row.size() > 1 ? std::sqrt(squares / (count - 1)) : 0;
+  const uint16_t scale = f16_scale(static_cast<float>(std::max(options.clip_sigmas * sigma / limit, kScaleFloor)));
+  return coarse_scale(scale, options.scale_bits);
+}
+
 std::vector<float> ordered_columns(std::span<const float> weights, int64_t rows, const GptqFactor& factor) {
   const int64_t cols = static_cast<int64_t>(factor.order.size());
   std::vector<float> ordered(weights.size());
@@ -48,8 +51,6 @@ std::vector<float> ordered_columns(std::span<const float> weights, int64_t rows,
   }
   return ordered;
 }
-
-}  // namespace
 
 QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weights, int64_t rows,
                               const GptqFactor& factor, const QuantOptions& options) {
@@ -68,7 +69,7 @@ QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weig
     pool.parallel_for(rows, 4, [&](int64_t first, int64_t last) {
       float codes[kLargestBlock];
       for (int64_t r = first; r < last; ++r) {
-        if (begin == 0) result.scales[r] = row_scale(weights.subspan(r * cols, cols), options, limit);
+        if (begin == 0) result.scales[r] = row_scale(weights.subspan(r * cols, cols), options);
         result.row_errors[r] += quantise_block(factor, begin, end, f16_to_float(result.scales[r]), limit,
                                                &ordered[r * cols], codes, &errors[r * width]);
         for (int64_t j = begin; j < end; ++j) {
@@ -92,7 +93,7 @@ QuantisedMatrix quantise_nearest(std::span<const float> weights, int64_t rows, i
   result.codes.reserve(weights.size());
   for (int64_t r = 0; r < rows; ++r) {
     const std::span<const float> row = weights.subspan(r * cols, cols);
-    result.scales.push_back(row_scale(row, options, limit));
+    result.scales.push_back(row_scale(row, options));
     const float scale = f16_to_float(result.scales.back());
     double squares = 0;
     for (const float w : row) {

@@ -42,6 +42,12 @@ GptqFactor factorise_hessian(cpu::ThreadPool& pool, const std::string& name, std
 QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weights, int64_t rows,
                               const GptqFactor& factor, const QuantOptions& options);
 
+// Row's scale, fp16.
+uint16_t row_scale(std::span<const float> row, const QuantOptions& options);
+
+// [rows, cols] by the factor's order, dead columns 0.
+std::vector<float> ordered_columns(std::span<const float> weights, int64_t rows, const GptqFactor& factor);
+
 // The same scales, every weight rounded to the nearest code: for matrices without a Hessian, and to compare with. row_errors
 // are plain sums of squares.
 QuantisedMatrix quantise_nearest(std::span<const float> weights, int64_t rows, int64_t cols,
