@@ -9,6 +9,7 @@
 #include "formats/error.h"
 #include "formats/file.h"
 #include "formats/jobs.h"
+#include "formats/trellis.h"
 
 namespace sixteen {
 namespace {
@@ -87,9 +88,15 @@ std::vector<float> PackedTensor::dequantise() const {
   } else {
     CHECK(codes.size() == values.size() && scales.size() == static_cast<size_t>(rows()));
     const size_t cols = values.size() / scales.size();
+    std::vector<uint16_t> states(trellis ? cols : 0);
     for (size_t row = 0; row < scales.size(); ++row) {
       const float scale = f16_to_float(scales[row]);
       for (size_t i = row * cols; i < (row + 1) * cols; ++i) values[i] = static_cast<float>(codes[i]) * scale;
+      for (size_t j = 0; j < states.size(); ++j) {
+        const int code = codes[row * cols + j];
+        values[row * cols + j] = trellis_value(code, states[j]) * scale;
+        states[j] = next_trellis_state(states[j], code);
+      }
     }
   }
   if (round_bf16) {

@@ -4,7 +4,8 @@
 // either may be marked as a table whose values count only after rounding to bf16, as some records load theirs.
 // The codes of each tensor are one stream, all scales another, all plain values a third; each is coded by itself.
 //
-// Bites: a quantised value is float(code) * float(scale), exactly, in fp32 (then round_bf16). Codes lie within +-(2^(bits-1) - 1). The reader
+// Bites: a quantised value is float(code) * float(scale), exactly, in fp32 (then round_bf16); under a trellis the codes above it in its
+// column may take half a step off the code first (formats/trellis.h). Codes lie within +-(2^(bits-1) - 1). The reader
 // verifies the hash first, then every length; an index with holes, overlaps or leftovers is refused.
 #pragma once
 
@@ -29,6 +30,7 @@ struct PackedTensor {
   DType plain_dtype = DType::kF16;
   Bytes plain;              // numel * dtype_bytes(plain_dtype)
   bool round_bf16 = false;  // values are rounded to bf16 last; codes and F16 only
+  bool trellis = false;     // codes alone: they mean what formats/trellis.h says
 
   int64_t numel() const;
   int64_t rows() const { return shape.empty() ? 1 : shape[0]; }

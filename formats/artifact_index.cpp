@@ -16,6 +16,7 @@ using nlohmann::json;
 
 constexpr size_t kMaxRank = 8;
 constexpr std::string_view kRoundedSuffix = ":BF16";  // of the kind of a tensor with round_bf16
+constexpr char kTrellisSuffix = 'T';                  // of the bits of a tensor with trellis
 
 // numel of a valid shape: 1 to 8 dimensions of at least 1 (plain tensors: also a scalar), product within the size limit.
 uint64_t checked_numel(const PackedTensor& tensor, const std::string& what) {
@@ -41,6 +42,7 @@ void check_kind(const PackedTensor& tensor, const std::string& what) {
   if (tensor.bits == 0 && dtype != DType::kF16 && dtype != DType::kF32 && dtype != DType::kBF16) {
     fail(what, ": plain values are F16, F32 or BF16, found ", dtype_name(dtype));
   }
+  if (tensor.trellis && tensor.bits == 0) fail(what, ": a trellis is for codes, found ", dtype_name(dtype));
   if (tensor.round_bf16 && tensor.bits == 0 && dtype != DType::kF16) {
     fail(what, ": codes and F16 can be marked for rounding to bf16, found ", dtype_name(dtype));
   }
@@ -53,10 +55,11 @@ Integer take_integer(const json& value) {
   return value.get<Integer>();
 }
 
-// 6, "F16", "6:BF16", "F16:BF16"
+// 6, "F16", "6T", "6:BF16", "6T:BF16", "F16:BF16"
 json print_kind(const PackedTensor& tensor) {
-  if (tensor.bits > 0 && !tensor.round_bf16) return tensor.bits;
+  if (tensor.bits > 0 && !tensor.round_bf16 && !tensor.trellis) return tensor.bits;
   std::string kind = tensor.bits > 0 ? std::to_string(tensor.bits) : std::string(dtype_name(tensor.plain_dtype));
+  if (tensor.trellis) kind += kTrellisSuffix;
   return tensor.round_bf16 ? kind.append(kRoundedSuffix) : kind;
 }
 
@@ -68,7 +71,9 @@ void parse_kind(const json& entry, PackedTensor* tensor) {
   std::string kind = entry.get<std::string>();
   tensor->round_bf16 = kind.ends_with(kRoundedSuffix);
   if (tensor->round_bf16) kind.resize(kind.size() - kRoundedSuffix.size());
-  if (tensor->round_bf16 && kind.size() == 1 && kind[0] >= '2' && kind[0] <= '8') {
+  tensor->trellis = kind.size() == 2 && kind[1] == kTrellisSuffix;
+  if (tensor->trellis) kind.resize(1);
+  if ((tensor->round_bf16 || tensor->trellis) && kind.size() == 1 && kind[0] >= '2' && kind[0] <= '8') {
     tensor->bits = kind[0] - '0';
   } else if (!parse_dtype(kind, &tensor->plain_dtype)) {
     fail("unknown dtype ", print_json(entry));

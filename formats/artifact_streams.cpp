@@ -16,6 +16,10 @@ namespace {
 constexpr size_t kSmallStream = 65536;  // kAuto tries everything on these
 constexpr StreamOptions kProbe{.codec = Codec::kZstd, .level = 1, .shuffle_stride = 1};
 
+CodeKind code_kind(const PackedTensor& tensor) {
+  return {.cols = tensor.numel() / tensor.rows(), .bits = tensor.bits, .trellis = tensor.trellis};
+}
+
 bool is_scales(const StreamInfo& stream) { return stream.name == "scales"; }
 
 // uncounted: begin
@@ -108,7 +112,7 @@ Bytes raw_of_values(std::span<const PackedTensor> tensors, const StreamInfo& str
 Bytes encode_own(std::span<const PackedTensor> tensors, const StreamInfo& stream, const Bytes& raw) {
   if (stream.tensor < 0) return encode_values(value_tensors(tensors, stream, &raw));
   const PackedTensor& tensor = tensors[static_cast<size_t>(stream.tensor)];
-  return encode_codes(tensor.codes, tensor.numel() / tensor.rows(), tensor.bits);
+  return encode_codes(tensor.codes, code_kind(tensor));
 }
 
 Bytes encode_general(const StreamOptions& options, const Bytes& raw) {
@@ -169,7 +173,7 @@ void decode_stream(std::span<const std::byte> coded, const StreamInfo& stream, s
     PackedTensor& tensor = tensors[static_cast<size_t>(stream.tensor)];
     check_code_count(coded, what, stream.raw_bytes);
     tensor.codes.resize(stream.raw_bytes);
-    decode_codes(coded, tensor.numel() / tensor.rows(), tensor.bits, what, tensor.codes);
+    decode_codes(coded, code_kind(tensor), what, tensor.codes);
   } else {
     check_value_count(coded, what, stream.raw_bytes / sizeof(uint16_t));
     std::vector<ValueTensor> values = value_tensors(tensors, stream, nullptr);

@@ -15,13 +15,13 @@ constexpr int kOneLowBitOctave = 10;  // from a mean square of 4 on, then one mo
 constexpr uint64_t kUnit = uint64_t{1} << 30;
 constexpr uint64_t kTooRare = 1 << 12;  // weights below this say nothing about a decision
 
-// Weights of the magnitudes: base^(m^2), in 2^-30; base in 2^-30.
+// Weights of the magnitudes: base^(m^2), in 2^-30; base in 2^-30. Of halves: base^((m + 1/2)^2), up to a factor.
 using Weights = std::array<uint64_t, kMagnitudes>;
 
-Weights weights_of(uint64_t base) {
+Weights weights_of(uint64_t base, bool halves) {
   Weights weights;
-  uint64_t value = kUnit, ratio = base;
   const uint64_t step = base * base >> 30;
+  uint64_t value = kUnit, ratio = halves ? step : base;
   for (uint64_t& weight : weights) {
     weight = value;
     value = value * ratio >> 30;
@@ -46,19 +46,18 @@ uint64_t class_square(int index) {
   return ((uint64_t{2} * (8 + static_cast<uint64_t>(index % 8)) + 1) << (octave + 7)) >> 3;
 }
 
-// Of the discrete Gaussian whose mean square is the class's: the base bit by bit from the highest.
-Weights class_weights(int index) {
+// Of the discrete Gaussian of whole codes whose mean square is the class's: bit by bit from the highest.
+uint64_t class_base(int index) {
   uint64_t base = 0;
   for (uint64_t bit = kUnit / 2; bit > 0; bit >>= 1) {
-    if (mean_square(weights_of(base + bit)) <= class_square(index)) base += bit;
+    if (mean_square(weights_of(base + bit, false)) <= class_square(index)) base += bit;
   }
-  return weights_of(base);
+  return base;
 }
 
-// Of both signs.
 uint64_t sum(const Weights& weights, int begin, int end) {
   uint64_t total = 0;
-  for (int m = begin; m < std::min(end, kMagnitudes); ++m) total += weights[static_cast<size_t>(m)] << (m > 0 ? 1 : 0);
+  for (int m = begin; m < std::min(end, kMagnitudes); ++m) total += weights[static_cast<size_t>(m)];
   return total;
 }
 
@@ -67,10 +66,11 @@ uint16_t share(uint64_t part, uint64_t all) {
   return static_cast<uint16_t>(std::clamp<uint64_t>(part * 65536 / all, 512, 65024));
 }
 
-CodePriors make_priors() {
+CodePriors make_priors(bool halves) {
   CodePriors priors{};
   for (int index = 0; index < kSquareClasses; ++index) {
-    const Weights weights = class_weights(index);
+    Weights weights = weights_of(class_base(index), halves);
+    for (size_t m = halves ? 0 : 1; m < kMagnitudes; ++m) weights[m] *= 2;  // both signs
     const int octave = index / 8 + kFirstOctave;
     const int low = std::clamp((octave - kOneLowBitOctave + 2) / 2, 0, kMostLowBits);
     const int width = 1 << low;
@@ -109,8 +109,8 @@ int square_class(uint32_t square) {
   return std::min(index, kSquareClasses - 1);
 }
 
-const CodePriors& code_priors() {
-  static const CodePriors priors = make_priors();
+const std::array<CodePriors, 2>& code_priors() {
+  static const std::array<CodePriors, 2> priors{make_priors(false), make_priors(true)};
   return priors;
 }
 

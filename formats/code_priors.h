@@ -35,6 +35,8 @@ struct CodePriors {
   std::array<std::array<int16_t, kNodes>, kSquareClasses> logit;  // the same as log-odds (bit_model.h)
   std::array<uint8_t, kSquareClasses> low_bits;
 };
-const CodePriors& code_priors();
+
+// Of codes at 0, +-1, +-2, ..., and of those at +-1/2, +-3/2, ..., whose magnitudes count from 0 too; the bell curve is the same.
+const std::array<CodePriors, 2>& code_priors();
 
 }  // namespace sixteen

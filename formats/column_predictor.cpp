@@ -22,10 +22,11 @@ int64_t shifted(int64_t value, int left) { return left >= 0 ? value * (int64_t{1
 
 }  // namespace
 
-ColumnPredictor::ColumnPredictor(size_t cols, int limit)
+ColumnPredictor::ColumnPredictor(size_t cols, int limit, bool halves)
     : cols_(cols),
       stride_(padded(cols)),
       limit_(limit),
+      half_bits_(halves ? 1 : 0),
       next_solve_(kFirstSolve),
       waiting_codes_(cols * kBlockRows),
       sums_(cols * (cols + 1) / 2),
@@ -47,9 +48,9 @@ int ColumnPredictor::predict(size_t j) const {
   return static_cast<int>(std::clamp((sum + (1 << (kWeightBits - 1))) >> kWeightBits, -limit, limit));
 }
 
-void ColumnPredictor::add(size_t j, int code, int prediction) {
-  errors_[j] = static_cast<int16_t>(code * (1 << kMeanBits) - prediction);
-  waiting_codes_[j * kBlockRows + waiting_] = static_cast<int16_t>(code);
+void ColumnPredictor::add(size_t j, int code, int half, int prediction) {
+  errors_[j] = static_cast<int16_t>(code * (1 << kMeanBits) - half * (1 << (kMeanBits - 1)) - prediction);
+  waiting_codes_[j * kBlockRows + waiting_] = static_cast<int16_t>((code << half_bits_) - half);
 }
 
 void ColumnPredictor::end_row() {
@@ -104,7 +105,7 @@ void ColumnPredictor::solve() {
       weights_[i * stride_ + j] = static_cast<int16_t>(std::clamp<int64_t>(weight, INT16_MIN, INT16_MAX));
     }
     pivots[i] = std::max(pivot, kLeastPivot);
-    squares_[i] = static_cast<uint32_t>(shifted(pivots[i], 8 - left) / (rows + kUncorrelatedRows));
+    squares_[i] = static_cast<uint32_t>(shifted(pivots[i], 8 - 2 * half_bits_ - left) / (rows + kUncorrelatedRows));
   }
 }
 

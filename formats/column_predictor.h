@@ -19,8 +19,8 @@ constexpr int64_t kMostPredictedCols = 1024;
 
 class ColumnPredictor {
  public:
-  // limit: of the codes' magnitudes.
-  ColumnPredictor(size_t cols, int limit);
+  // limit: of the codes' magnitudes. halves: add() may say that a code stands for half a step less.
+  ColumnPredictor(size_t cols, int limit, bool halves);
 
   // Whether there is a prediction yet; expected_square(j) is the mean square of its error, in 1/256.
   bool active() const { return active_; }
@@ -28,7 +28,7 @@ class ColumnPredictor {
 
   // Of column j, in 1/16, from the codes that add() has been given for the columns before it.
   int predict(size_t j) const;
-  void add(size_t j, int code, int prediction);
+  void add(size_t j, int code, int half, int prediction);
   // After a row's last column.
   void end_row();
 
@@ -38,7 +38,7 @@ class ColumnPredictor {
   int64_t sum(size_t i, size_t j) const { return sums_[i * (i + 1) / 2 + j]; }
 
   const size_t cols_, stride_;
-  const int limit_;
+  const int limit_, half_bits_;  // sums are in units of 4^-half_bits
   bool active_ = false;
   uint64_t rows_ = 0, next_solve_;
   size_t waiting_ = 0;                  // rows in waiting_codes_

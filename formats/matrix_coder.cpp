@@ -13,6 +13,7 @@
 #include "formats/column_predictor.h"
 #include "formats/error.h"
 #include "formats/range_coder.h"
+#include "formats/trellis.h"
 
 namespace sixteen {
 namespace {
@@ -21,7 +22,7 @@ constexpr uint64_t kMostCodesAByte = 1420;  // a code is one bit or more that co
 constexpr int kRecentClasses = 16;
 constexpr int kNeighbourClasses = 8;  // of the codes to the left, and of the one above
 
-// Mean squares are in 1/256, ratios of them in 1/4096.
+// Mean squares are in 1/256, sums of them by column in 1/4, ratios in 1/4096.
 constexpr uint64_t kSquareLimit = 1 << 23;
 constexpr uint64_t kRatioOne = 1 << 12, kRatioLimit = 1 << 20;
 constexpr uint64_t kFirstSquare = 6;                                      // of codes, before any is known
@@ -46,7 +47,7 @@ constexpr InputSpec kSpecs[kInputs] = {
 constexpr uint32_t kRoundingSquare = 21;  // 1/12: predictions are rounded to a code, the rest is a context
 constexpr int kHalfMean = 1 << (kMeanBits - 1), kSignMagnitudes = 8;
 constexpr uint32_t kFirstSeen = 4, kSlowestSign = 1000;
-constexpr int kWeightBits = 20;
+constexpr int kWeightBits = 20, kWeightSets = (kMostLowBits + 1) * kNodes;
 constexpr int32_t kOne = 1 << kWeightBits, kMostWeight = 16 * kOne;
 constexpr int kPlainPace = 16, kMixedPace = 12;  // shifts of the weights' steps
 
@@ -63,18 +64,19 @@ int neighbour_class(int sum_of_three, uint32_t square) {
 template <class Coder>
 class MatrixModel {
  public:
-  MatrixModel(Coder* coder, int64_t cols, int bits, bool predicted)
+  MatrixModel(Coder* coder, const CodeKind& kind, bool predicted)
       : coder_(*coder),
-        cols_(static_cast<size_t>(cols)),
-        limit_((1 << (bits - 1)) - 1),
-        most_low_bits_(bits - 1),
+        cols_(static_cast<size_t>(kind.cols)),
+        limit_((1 << (kind.bits - 1)) - 1),
+        most_low_bits_(kind.bits - 1),
+        trellis_(kind.trellis ? cols_ : 0),
         squares_(cols_),
         recent_(cols_),
         expected_(cols_),
         above_(cols_) {
     for (auto& weights : weights_) weights.fill(kOne);
     if (coder_.code(32768, predicted ? 1 : 0) == 0) return;
-    predictor_ = std::make_unique<ColumnPredictor>(cols_, limit_);
+    predictor_ = std::make_unique<ColumnPredictor>(cols_, limit_, kind.trellis);
     for (auto& weights : weights_) weights.fill(kOne / (1 + kInputs));
     for (auto& counters : signs_) counters.fill(BitCounter(32768, kFirstSeen));
     for (size_t i = 0; i < kInputs; ++i) {
@@ -82,7 +84,7 @@ class MatrixModel {
       std::vector<BitCounter>& table = tables_[i];
       table.reserve(static_cast<size_t>(kSquareClasses / spec.classes_joined * spec.extra * kNodes));
       for (int row = 0; row < kSquareClasses / spec.classes_joined * spec.extra; ++row) {
-        const auto& one = priors_.one[static_cast<size_t>(row / spec.extra * spec.classes_joined)];
+        const auto& one = priors_[0].one[static_cast<size_t>(row / spec.extra * spec.classes_joined)];
         for (const uint16_t p : one) table.emplace_back(p, spec.worth);
       }
     }
@@ -98,16 +100,19 @@ class MatrixModel {
       if (j % kRatioEvery == 0 || cols_ - j < kRatioEvery) new_ratio(&state);
       const uint32_t square = scaled(expected_[j], state.rest_ratio);
       const size_t fine = static_cast<size_t>(square_class(square));
-      low_ = std::min<int>(priors_.low_bits[fine], most_low_bits_);
-      prior_ = priors_.logit[fine].data();
-      if (predictor_ != nullptr) pick(state, j, square);
-      const int mean = predictor_ == nullptr ? 0 : predictor_->predict(j);
-      centre_ = (mean + kHalfMean) >> kMeanBits;
-      fraction_ = mean - centre_ * (1 << kMeanBits) + kHalfMean;
-      const int code = symbol(codes[j]);
-      codes[j] = static_cast<int8_t>(code);
-      learn(std::abs(code - centre_), j, &state);
-      if (predictor_ != nullptr) predictor_->add(j, code, mean);
+      const int half = trellis_.empty() ? 0 : trellis_half(trellis_[j]);
+      const int set = predictor_ == nullptr ? half : 0;
+      low_ = std::min<int>(priors_[static_cast<size_t>(set)].low_bits[fine], most_low_bits_);
+      prior_ = priors_[static_cast<size_t>(set)].logit[fine].data();
+      first_weights_ = set * kWeightSets;
+      if (predictor_ == nullptr) {
+        codes[j] = static_cast<int8_t>(half == 0 ? symbol(codes[j]) : half_symbol(codes[j]));
+        const int twice = 2 * codes[j] - half;
+        learn(static_cast<uint32_t>(twice * twice), j, &state);
+      } else {
+        predicted_code(&codes[j], half, j, square, &state);
+      }
+      if (!trellis_.empty()) trellis_[j] = next_trellis_state(trellis_[j], codes[j]);
     }
     if (predictor_ != nullptr) predictor_->end_row();
     total_ += state.seen;
@@ -130,7 +135,7 @@ class MatrixModel {
   void expect() {
     mean_ = static_cast<uint32_t>((total_ + (kFirstCount * kFirstSquare << 8)) / (rows_ * cols_ + kFirstCount));
     if (column_rows_ == kMostRows) {
-      for (uint64_t& square : squares_) square /= 2;
+      for (uint64_t& square : squares_) square = square / 8 * 4;
       column_rows_ /= 2;
     }
     const uint64_t worth = mean_worth();
@@ -139,7 +144,7 @@ class MatrixModel {
     const bool predicts = predictor_ != nullptr && predictor_->active();
     for (size_t j = 0; j < cols_; ++j) {
       expected_[j] = predicts ? predictor_->expected_square(j) + kRoundingSquare
-                              : static_cast<uint32_t>(((squares_[j] << 8) + worth * mean_) * reciprocal >> 32);
+                              : static_cast<uint32_t>(((squares_[j] << 6) + worth * mean_) * reciprocal >> 32);
       expected_sum_ += expected_[j];
     }
   }
@@ -165,10 +170,10 @@ class MatrixModel {
     if (column_rows_ < kRowsToJudge) return kFirstWorth;
     const size_t judged = std::min(cols_, kColumnsJudged);
     uint64_t sum = 0, squares = 0;
-    for (size_t j = 0; j < judged; ++j) sum += (squares_[j] << 8) / column_rows_;
+    for (size_t j = 0; j < judged; ++j) sum += (squares_[j] << 6) / column_rows_;
     const uint64_t mean = sum / judged;
     for (size_t j = 0; j < judged; ++j) {
-      const int64_t gap = static_cast<int64_t>((squares_[j] << 8) / column_rows_) - static_cast<int64_t>(mean);
+      const int64_t gap = static_cast<int64_t>((squares_[j] << 6) / column_rows_) - static_cast<int64_t>(mean);
       squares += static_cast<uint64_t>(gap * gap);
     }
     const uint64_t found = squares / judged, chance = 2 * mean * mean / column_rows_;
@@ -198,13 +203,18 @@ class MatrixModel {
     for (size_t i = 0; i < kInputs; ++i) picked_[i] = &tables_[i][static_cast<size_t>(rows[i] * kNodes)];
   }
 
-  void learn(int magnitude, size_t j, RowState* state) {
-    const uint32_t square = static_cast<uint32_t>(magnitude * magnitude);
-    squares_[j] += square;
-    state->seen += square << 8;
-    state->foreseen += expected_[j];
-    if (predictor_ == nullptr) return;
-    const int64_t now = int64_t{square} << 8;
+  // A code whose value is predicted to be near `mean`, in 1/16: the nearest code is the centre, the rest a context of the sign.
+  void predicted_code(int8_t* code, int half, size_t j, uint32_t square, RowState* state) {
+    pick(*state, j, square);
+    const int mean = predictor_->predict(j), of_code = mean + half * kHalfMean;
+    centre_ = (of_code + kHalfMean) >> kMeanBits;
+    fraction_ = of_code - centre_ * (1 << kMeanBits) + kHalfMean;
+    *code = static_cast<int8_t>(symbol(*code));
+    predictor_->add(j, *code, half, mean);
+    const int magnitude = std::abs(*code - centre_);
+    const uint32_t quarters = static_cast<uint32_t>(4 * magnitude * magnitude);
+    learn(quarters, j, state);
+    const int64_t now = int64_t{quarters} << 6;
     state->recent = static_cast<uint32_t>(state->recent + ((now - state->recent) >> 4));
     recent_[j] = static_cast<uint32_t>(rows_ == 0 ? now : recent_[j] + ((now - recent_[j]) >> 5));
     state->left2 = state->left;
@@ -212,21 +222,37 @@ class MatrixModel {
     above_[j] = static_cast<uint8_t>(magnitude);
   }
 
+  void learn(uint32_t quarters, size_t j, RowState* state) {
+    squares_[j] += quarters;
+    state->seen += quarters << 6;
+    state->foreseen += expected_[j];
+  }
+
   // code: when encoding; returns it in both directions.
   int symbol(int code) {
-    const int magnitude = std::abs(code - centre_);
-    const int wanted = magnitude >> low_, most = (limit_ + std::abs(centre_)) >> low_;
-    int run = 0;
-    while (run < most && bit(run_node(run), run < wanted ? 1 : 0) != 0) ++run;
-    int result = run;
-    if (low_ > 0) {
-      const int first = bit(first_low_node(run), magnitude >> (low_ - 1) & 1);
-      result = result * 2 + first;
-      if (low_ > 1) result = result * 2 + bit(second_low_node(run, first), magnitude >> (low_ - 2) & 1);
-      for (int k = low_ - 3; k >= 0; --k) result = result * 2 + coder_.code(32768, magnitude >> k & 1);
-    }
+    int result = magnitude(std::abs(code - centre_), limit_ + std::abs(centre_));
     if (result != 0 && negative(result, code < centre_ ? 1 : 0)) result = -result;
     return std::clamp(centre_ + result, -limit_, limit_);  // only damaged codes go beyond
+  }
+
+  // A code that stands for half a step less: 1, 2, ... mirror 0, -1, ..., and only the limit has no other side.
+  int half_symbol(int code) {
+    const int result = std::min(magnitude(code > 0 ? code - 1 : -code, limit_), limit_);
+    const bool below = result == limit_ || coder_.code(32768, code > 0 ? 0 : 1) != 0;
+    return below ? -result : result + 1;
+  }
+
+  int magnitude(int wanted, int most) {
+    int run = 0;
+    while (run < most >> low_ && bit(run_node(run), run < wanted >> low_ ? 1 : 0) != 0) ++run;
+    int result = run;
+    if (low_ > 0) {
+      const int first = bit(first_low_node(run), wanted >> (low_ - 1) & 1);
+      result = result * 2 + first;
+      if (low_ > 1) result = result * 2 + bit(second_low_node(run, first), wanted >> (low_ - 2) & 1);
+      for (int k = low_ - 3; k >= 0; --k) result = result * 2 + coder_.code(32768, wanted >> k & 1);
+    }
+    return result;
   }
 
   // The sign of a difference to the prediction: known where only one fits the limit.
@@ -241,11 +267,12 @@ class MatrixModel {
     return result != 0;
   }
 
+  size_t weight_set(int node) const { return static_cast<size_t>(first_weights_ + low_ * kNodes + node); }
   int bit(int node, int value) { return predictor_ == nullptr ? plain_bit(node, value) : mixed_bit(node, value); }
 
   // The prior's log-odds, stretched by a weight that learns how the codes' shape differs from the bell curve's.
   int plain_bit(int node, int value) {
-    int32_t& weight = weights_[static_cast<size_t>(low_ * kNodes + node)][0];
+    int32_t& weight = weights_[weight_set(node)][0];
     const int64_t sum = int64_t{weight} * prior_[node];
     const int error = code_bit(sum, &value);
     const int32_t moved = weight + ((prior_[node] * (error >> 1) + (1 << (kPlainPace - 1))) >> kPlainPace);
@@ -254,7 +281,7 @@ class MatrixModel {
   }
 
   int mixed_bit(int node, int value) {
-    auto& weights = weights_[static_cast<size_t>(low_ * kNodes + node)];
+    auto& weights = weights_[weight_set(node)];
     std::array<int, 1 + kInputs> logits;
     logits[kInputs] = prior_[node];
     for (size_t i = 0; i < kInputs; ++i) logits[i] = logits_.stretch[picked_[i][node].one() >> 4];
@@ -280,19 +307,20 @@ class MatrixModel {
   Coder& coder_;
   const LogitTables& logits_ = logit_tables();
   const std::array<uint32_t, 1024>& rates_ = counter_rates();
-  const CodePriors& priors_ = code_priors();
+  const std::array<CodePriors, 2>& priors_ = code_priors();  // of whole codes, and of halves
   const size_t cols_;
   const int limit_, most_low_bits_;  // of magnitudes; that any low bits keep within it
+  std::vector<uint16_t> trellis_;    // registers of the columns; none without a trellis
   uint64_t rows_ = 0, column_rows_ = 0, total_ = 0, row_square_ = 0, row_variance_ = 0,
            expected_sum_ = 0;  // sums of squares: of all, of a usual row, of the columns' means
   uint32_t mean_ = 0;
-  std::vector<uint64_t> squares_;            // by column: sum, no fraction
+  std::vector<uint64_t> squares_;            // by column: sum, in quarters
   std::vector<uint32_t> recent_, expected_;  // by column: a moving mean, and the mean so far
   std::vector<uint8_t> above_;
   std::array<std::vector<BitCounter>, kInputs> tables_;
   std::array<BitCounter*, kInputs> picked_{};
-  std::array<std::array<int32_t, 1 + kInputs>, (kMostLowBits + 1) * kNodes> weights_;  // the prior's last; alone: first
-  int low_ = 0;
+  std::array<std::array<int32_t, 1 + kInputs>, 2 * kWeightSets> weights_;  // the prior's last; alone: first
+  int low_ = 0, first_weights_ = 0;
   const int16_t* prior_ = nullptr;
   std::unique_ptr<ColumnPredictor> predictor_;  // where the stream says so
   int centre_ = 0, fraction_ = 0;               // the prediction: rounded, and what that left over in 1/16, from 0 on
@@ -302,10 +330,11 @@ class MatrixModel {
 }  // namespace
 
 // uncounted: begin
-Bytes encode_codes(std::span<const int8_t> codes, int64_t cols, int bits) {
+Bytes encode_codes(std::span<const int8_t> codes, const CodeKind& kind) {
+  const int64_t cols = kind.cols;
   CHECK(cols > 0 && codes.size() % static_cast<size_t>(cols) == 0);
   RangeEncoder encoder;
-  MatrixModel<RangeEncoder> model(&encoder, cols, bits, columns_correlate(codes, cols));
+  MatrixModel<RangeEncoder> model(&encoder, kind, columns_correlate(codes, cols));
   std::vector<int8_t> row(static_cast<size_t>(cols));
   for (size_t begin = 0; begin < codes.size(); begin += row.size()) {
     std::copy_n(codes.begin() + static_cast<std::ptrdiff_t>(begin), row.size(), row.begin());
@@ -321,12 +350,12 @@ void check_code_count(std::span<const std::byte> coded, const std::string& name,
   }
 }
 
-void decode_codes(std::span<const std::byte> coded, int64_t cols, int bits, const std::string& name,
-                  std::span<int8_t> codes) {
+void decode_codes(std::span<const std::byte> coded, const CodeKind& kind, const std::string& name, std::span<int8_t> codes) {
+  const int64_t cols = kind.cols;
   CHECK(cols > 0 && codes.size() % static_cast<size_t>(cols) == 0);
   check_code_count(coded, name, codes.size());
   RangeDecoder decoder(coded);
-  MatrixModel<RangeDecoder> model(&decoder, cols, bits, false);
+  MatrixModel<RangeDecoder> model(&decoder, kind, false);
   for (size_t begin = 0; begin < codes.size(); begin += static_cast<size_t>(cols)) model.row(codes.data() + begin);
   if (!decoder.at_end()) fail("stream ", name, ": more coded bytes than its codes take");
 }

@@ -21,7 +21,9 @@ constexpr uint16_t kTrellisFeedback = 01017 >> 1, kTrellisInput = 0342 >> 1;
 constexpr int trellis_half(uint16_t state) { return state & 1; }
 
 // What a code stands for, in steps: exact.
-constexpr float trellis_value(int code, uint16_t state) { return static_cast<float>(code) - 0.5f * static_cast<float>(trellis_half(state)); }
+constexpr float trellis_value(int code, uint16_t state) {
+  return static_cast<float>(code) - 0.5f * static_cast<float>(trellis_half(state));
+}
 
 // The register below a code. The first row's is 0.
 constexpr uint16_t next_trellis_state(uint16_t state, int code) {

@@ -34,7 +34,7 @@ std::string kind_of(const std::string& name) {
 }
 
 bool searched(const PackRule& rule) {
-  return rule.bits > 0 && (rule.quantiser == Quantiser::kGptq || rule.quantiser == Quantiser::kNearest);
+  return rule.bits > 0 && !searches_clips(rule.quantiser);
 }
 
 class Solver {
@@ -132,7 +132,7 @@ void Solver::make_classes() {
     result_.classes[at->second].numel += static_cast<double>(spec.shape.numel());
   }
   if (result_.classes.empty())
-    fail("a size cannot be searched: no rule quantises by clip_sigmas (quantiser gptq or nearest)");
+    fail("a size cannot be searched: no rule quantises by clip_sigmas (quantiser gptq, tcq or nearest)");
 }
 
 // x of the curves: log2 of the step in standard deviations.
@@ -171,8 +171,9 @@ RateCurve Solver::curve_of(const BudgetClass& c, std::span<const TensorJob> jobs
     double bits = 0, weights = 0;
     for (size_t i = p * c.tensors.size(); i < (p + 1) * c.tensors.size(); ++i) {
       const QuantisedMatrix& matrix = results[i].matrix;
-      const double numel = static_cast<double>(model_.table->specs()[jobs[i].tensor].shape.numel());
-      bits += 8 * order0_bytes(std::as_bytes(std::span(matrix.codes))) * numel / static_cast<double>(matrix.codes.size());
+      const ParamSpec& spec = model_.table->specs()[jobs[i].tensor];
+      const double numel = static_cast<double>(spec.shape.numel());
+      bits += 8 * order0_bytes(matrix.codes, spec.shape[1], c.rule.quantiser == Quantiser::kTcq) * numel / static_cast<double>(matrix.codes.size());
       weights += numel;
       point.error += error_of(jobs[i].tensor, matrix, jobs[i].row_stride);
     }

@@ -20,7 +20,7 @@ namespace sixteen {
 namespace {
 
 struct PackCommand {
-  std::string input, output, config, calib, hessians, hessians_out, report, codec, device = "cpu";
+  std::string input, output, config, calib, hessians, hessians_out, report, codec, quantizer, device = "cpu";
   std::vector<std::string> code;
   int64_t target_bytes = -1;
   int matrix_bits = 0, embedding_bits = 0, level = -1, threads = 0, gpus = 0;
@@ -50,6 +50,13 @@ PackConfig load_config(const PackCommand& o, const ModelConfig& model) {
   }
   if (o.matrix_bits > 0) config.matrix.bits = o.matrix_bits;
   if (o.embedding_bits > 0) config.embedding.bits = o.embedding_bits;
+  if (!o.quantizer.empty()) {
+    config.rules = rules_of(config);
+    const Quantiser wanted = o.quantizer == "tcq" ? Quantiser::kTcq : Quantiser::kGptq;
+    for (PackRule& rule : config.rules) {
+      if (rule.bits > 0 && takes_hessian(rule.quantiser)) rule.quantiser = wanted;
+    }
+  }
   if (!o.codec.empty()) {
     config.stream.codec = parse_codec(o.codec);
     config.stream.level = default_level(config.stream.codec);
@@ -207,6 +214,8 @@ void add_pack_command(CLI::App& app) {
   c->add_option("--bits", o->matrix_bits, "of matrices; overrides [pack] matrix_bits (6)")->check(CLI::Range(2, 8));
   c->add_option("--embedding-bits", o->embedding_bits, "of the token embedding; overrides embedding_bits (8)")
       ->check(CLI::Range(2, 8));
+  c->add_option("--quantizer", o->quantizer, "of what the rules quantise against Hessians: gptq or tcq (the same bits with a quarter less error)")
+      ->check(CLI::IsMember({"gptq", "tcq"}));
   c->add_option("--codec", o->codec,
                 "auto, sixteen, stored, brotli, zstd or xz, of all streams; overrides [pack] codec (auto: each "
                 "stream's smallest) and [pack.codecs]");

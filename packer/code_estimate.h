@@ -21,7 +21,10 @@ struct CodeEstimate {
 // Bytes that an ideal coder with one distribution, any, would need for these bytes.
 double order0_bytes(std::span<const std::byte> bytes);
 
-// codes: [rows, cols] row-major. Bytes. The covariance is tried where columns_correlate() (formats/column_predictor.h).
-CodeEstimate estimate_codes(std::span<const int8_t> codes, int64_t cols);
+// The same for codes [rows, cols] row-major; under a trellis (formats/trellis.h) with one distribution for each of its halves.
+double order0_bytes(std::span<const int8_t> codes, int64_t cols, bool trellis);
+
+// In bytes. The covariance is tried where columns_correlate() (formats/column_predictor.h).
+CodeEstimate estimate_codes(std::span<const int8_t> codes, int64_t cols, bool trellis = false);
 
 }  // namespace sixteen

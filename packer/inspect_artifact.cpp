@@ -28,7 +28,8 @@ std::vector<std::string> quantisers_of(const Artifact& artifact) {
 }
 
 std::string kind_of(const PackedTensor& t) {
-  const std::string kind = t.bits > 0 ? "int" + std::to_string(t.bits) : std::string(dtype_name(t.plain_dtype));
+  std::string kind = t.bits > 0 ? "int" + std::to_string(t.bits) : std::string(dtype_name(t.plain_dtype));
+  if (t.trellis) kind += ":T";
   return t.round_bf16 ? kind + ":BF16" : kind;
 }
 
@@ -52,10 +53,10 @@ TensorCost cost_of(const PackedTensor& t) {
   cost.kind = kind_of(t);
   cost.raw_bytes = t.codes.size() + t.scales.size() * sizeof(uint16_t) + t.plain.size();
   cost.weights = static_cast<double>(t.numel());
-  cost.entropy_bytes = order0_bytes(t.plain) + order0_bytes(std::as_bytes(std::span(t.codes))) +
+  cost.entropy_bytes = order0_bytes(t.plain) + order0_bytes(t.codes, std::max<int64_t>(t.numel() / t.rows(), 1), t.trellis) +
                        static_cast<double>(t.scales.size() * sizeof(uint16_t));
   if (t.bits == 0) return cost;
-  const CodeEstimate estimate = estimate_codes(t.codes, t.numel() / t.rows());
+  const CodeEstimate estimate = estimate_codes(t.codes, t.numel() / t.rows(), t.trellis);
   cost.order0_bytes = estimate.order0;
   cost.conditional_bytes = estimate.best_conditional();
   cost.conditional = estimate.best_name();

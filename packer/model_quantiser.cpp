@@ -7,7 +7,9 @@
 #include <thread>
 
 #include "formats/check.h"
+#include "formats/trellis.h"
 #include "packer/clip_search.h"
+#include "packer/tcq.h"
 
 namespace sixteen {
 namespace {
@@ -58,7 +60,7 @@ ModelQuantiser::ModelQuantiser(const Model& model, const Hessians& hessians, int
 
 ModelQuantiser::FactorKey ModelQuantiser::key_of(const TensorJob& job) const {
   const std::vector<float>* hessian = hessian_for(hessians_, model_.table->specs()[job.tensor].name);
-  if (job.rule.quantiser != Quantiser::kGptq || hessian == nullptr) return {nullptr, 0};
+  if (!takes_hessian(job.rule.quantiser) || hessian == nullptr) return {nullptr, 0};
   return {hessian, job.rule.damping};
 }
 
@@ -103,6 +105,10 @@ QuantisedTensor ModelQuantiser::quantise(const TensorJob& job) {
     case Quantiser::kGptq:
       result.matrix = quantise_gptq(pool_, values, rows, *factors_.at(key), sigmas);
       break;
+    case Quantiser::kTcq:
+      result.matrix = key.first != nullptr ? quantise_tcq(pool_, values, rows, *factors_.at(key), sigmas)
+                                           : quantise_tcq(pool_, values, rows, cols, sigmas);
+      break;
     case Quantiser::kNearest:
       result.matrix = quantise_nearest(values, rows, cols, sigmas);
       break;
@@ -123,7 +129,8 @@ std::vector<QuantisedTensor> ModelQuantiser::run(std::span<const TensorJob> jobs
   for (const TensorJob& job : jobs) {
     const ParamSpec& spec = model_.table->specs()[job.tensor];
     const double gptq = key_of(job).first == nullptr ? 0 : static_cast<double>(spec.shape[1]);
-    costs.push_back(static_cast<double>(spec.shape.numel() / job.row_stride) * (gptq + 128));
+    const double trellis = job.rule.quantiser == Quantiser::kTcq ? 8 * kTrellisStates : 0;
+    costs.push_back(static_cast<double>(spec.shape.numel() / job.row_stride) * (gptq + 128 + trellis));
   }
   std::vector<QuantisedTensor> results(jobs.size());
   Progress progress(console, "quantising", jobs.size(), "tensors");

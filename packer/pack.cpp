@@ -40,7 +40,7 @@ Bytes plain_values(std::span<const float> values, const std::string& name, DType
 
 bool same(const PackedTensor& a, const PackedTensor& b) {
   return a.name == b.name && a.shape == b.shape && a.bits == b.bits && a.codes == b.codes && a.scales == b.scales &&
-         a.plain_dtype == b.plain_dtype && a.plain == b.plain && a.round_bf16 == b.round_bf16;
+         a.plain_dtype == b.plain_dtype && a.plain == b.plain && a.round_bf16 == b.round_bf16 && a.trellis == b.trellis;
 }
 
 // Reads `bytes` as the evaluator does: the same tensors, and a config that fits them.
@@ -81,6 +81,7 @@ Artifact assemble(const Model& model, std::span<const PackRule> by_tensor, std::
       t.plain = plain_values(model.store.tensor(spec.name), t.name, rule.plain_dtype);
     } else {
       const QuantisedMatrix& matrix = quantised[next++].matrix;
+      t.trellis = rule.quantiser == Quantiser::kTcq;
       t.codes = matrix.codes;
       t.scales = matrix.scales;
     }

@@ -102,7 +102,7 @@ bool needs_hessians(const PackConfig& config, const ModelConfig& model, const Pa
   const std::vector<PackRule> rules = rules_of(config);
   const std::vector<size_t> assigned = assign_rules(rules, model, table, where);
   return std::any_of(assigned.begin(), assigned.end(),
-                     [&](size_t rule) { return rules[rule].bits > 0 && rules[rule].quantiser == Quantiser::kGptq; });
+                     [&](size_t rule) { return rules[rule].bits > 0 && takes_hessian(rules[rule].quantiser); });
 }
 
 }  // namespace sixteen

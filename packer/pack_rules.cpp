@@ -11,7 +11,7 @@
 namespace sixteen {
 namespace {
 
-constexpr std::string_view kQuantisers[] = {"gptq", "nearest", "clip_matrix", "clip_row",
+constexpr std::string_view kQuantisers[] = {"gptq", "nearest", "tcq", "clip_matrix", "clip_row",
                                             "row_quantile"};               // enum order
 constexpr std::string_view kClasses[] = {"matrix", "embedding", "small"};  // enum order
 constexpr struct {
@@ -19,9 +19,7 @@ constexpr struct {
   DType dtype;
 } kPlainModes[] = {{"fp16", DType::kF16}, {"fp32", DType::kF32}, {"bf16", DType::kBF16}};
 
-bool searches_clips(const PackRule& rule) {
-  return rule.bits > 0 && rule.quantiser != Quantiser::kGptq && rule.quantiser != Quantiser::kNearest;
-}
+bool searches_clips(const PackRule& rule) { return rule.bits > 0 && searches_clips(rule.quantiser); }
 
 bool name_has(std::string_view name, const std::vector<std::string>& parts) {
   return std::any_of(parts.begin(), parts.end(), [&](const std::string& part) { return name.find(part) != name.npos; });
@@ -85,8 +83,8 @@ void refuse_idle_keys(Section* section, const PackRule& rule, const std::string&
   refuse("scale_bits", searches_clips(rule), "quantiser " + quantiser);
   refuse("percentiles", !searches_clips(rule), "quantiser " + quantiser);
   refuse("min_clip", !searches_clips(rule), "quantiser " + quantiser);
-  refuse("damping", rule.quantiser != Quantiser::kGptq, "quantiser " + quantiser);
-  refuse("block", rule.quantiser != Quantiser::kGptq, "quantiser " + quantiser);
+  refuse("damping", !takes_hessian(rule.quantiser), "quantiser " + quantiser);
+  refuse("block", !takes_hessian(rule.quantiser), "quantiser " + quantiser);
 }
 
 void validate_rule(const PackRule& rule, const std::string& at) {
@@ -173,7 +171,7 @@ std::string describe(const PackRule& rule) {
   if (rule.bits > 0) text << ", " << quantiser_name(rule.quantiser);
   if (rule.bits > 0 && !searches_clips(rule)) text << ", clip_sigmas " << rule.clip_sigmas;
   if (rule.bits > 0 && !searches_clips(rule) && rule.scale_bits != PackRule().scale_bits) text << ", scale_bits " << rule.scale_bits;
-  if (rule.bits > 0 && rule.quantiser == Quantiser::kGptq) {
+  if (rule.bits > 0 && takes_hessian(rule.quantiser)) {
     if (rule.damping != PackRule().damping) text << ", damping " << rule.damping;
     if (rule.block != PackRule().block) text << ", block " << rule.block;
   }

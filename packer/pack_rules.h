@@ -6,13 +6,14 @@
 //   max_numel = 65536             # at most so many elements; absent: any
 //   min_visits = 2                # the loop visits its layer at least so often in one pass; absent: any
 //   mode = "int6"                 # fp16, fp32, bf16: plain values; int2 to int8: codes with one fp16 scale a row
-//   quantiser = "clip_row"        # of codes: gptq (default), nearest, clip_matrix, clip_row, row_quantile
+//   quantiser = "clip_row"        # of codes: gptq (default), nearest, tcq, clip_matrix, clip_row, row_quantile
 //   round_bf16 = true             # values count as bf16 once they are unpacked (codes and fp16)
 //
-// gptq and nearest take clip_sigmas and scale_bits (gptq.h), gptq also damping and block (absent: [pack]'s), the others percentiles and min_clip (clip_search.h; row_quantile is clip_row
+// gptq, tcq and nearest take clip_sigmas and scale_bits (gptq.h), gptq and tcq (tcq.h) also damping and block (absent: [pack]'s), the others percentiles and min_clip (clip_search.h; row_quantile is clip_row
 // with the one percentile 0.9999984 of #726's int8). Sources: spec_726_754 6.3, 6.4; spec_1584_1555 6.
 // Bites: every tensor needs a rule, so the last one has no condition. A part of a name that no tensor has is refused, since a
-// misspelt rule would let the next one store the tensor otherwise. gptq without a Hessian rounds to nearest.
+// misspelt rule would let the next one store the tensor otherwise. gptq without a Hessian rounds to nearest,
+// tcq searches each column by itself.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,10 @@
 
 namespace sixteen {
 
-enum class Quantiser : uint8_t { kGptq, kNearest, kClipMatrix, kClipRow, kRowQuantile };
+enum class Quantiser : uint8_t { kGptq, kNearest, kTcq, kClipMatrix, kClipRow, kRowQuantile };
 std::string_view quantiser_name(Quantiser quantiser);
+constexpr bool takes_hessian(Quantiser quantiser) { return quantiser == Quantiser::kGptq || quantiser == Quantiser::kTcq; }
+constexpr bool searches_clips(Quantiser quantiser) { return !takes_hessian(quantiser) && quantiser != Quantiser::kNearest; }
 
 struct PackRule {
   std::vector<std::string> match{};  // empty: any name
@@ -39,9 +42,9 @@ struct PackRule {
   DType plain_dtype = DType::kF16;  // when plain
   Quantiser quantiser = Quantiser::kGptq;
   double clip_sigmas = 12.85;
-  int scale_bits = 10;                // of gptq and nearest: of the scales' mantissas, 1 to 10
-  double damping = 0.01;              // of gptq: share of the Hessian's mean diagonal
-  int block = 128;                    // of gptq: columns
+  int scale_bits = 10;                // of gptq, tcq and nearest: of the scales' mantissas, 1 to 10
+  double damping = 0.01;              // of gptq and tcq: share of the Hessian's mean diagonal
+  int block = 128;                    // of gptq and tcq: columns
   std::vector<double> percentiles{};  // empty: the quantiser's own
   double min_clip = 1;
   bool round_bf16 = false;

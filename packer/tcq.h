@@ -14,8 +14,8 @@
 namespace sixteen {
 
 // weights: [rows, cols], finite; cols = factor.order.size(). row_errors as quantise_gptq's.
-QuantisedMatrix quantise_tcq(cpu::ThreadPool& pool, std::span<const float> weights, int64_t rows, const GptqFactor& factor,
-                             const QuantOptions& options);
+QuantisedMatrix quantise_tcq(cpu::ThreadPool& pool, std::span<const float> weights, int64_t rows,
+                             const GptqFactor& factor, const QuantOptions& options);
 
 // Without a Hessian: every column by itself. row_errors are plain sums of squares.
 QuantisedMatrix quantise_tcq(cpu::ThreadPool& pool, std::span<const float> weights, int64_t rows, int64_t cols,

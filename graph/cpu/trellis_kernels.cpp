@@ -31,8 +31,8 @@ static_assert(kTrellisWords == 16 && kTrellisStates / 16 <= 32);
 template <int n>
 Floats exchanged(Floats x) {
 #if defined(__AVX512F__)
-  return __builtin_shufflevector(x, x, 0 ^ n, 1 ^ n, 2 ^ n, 3 ^ n, 4 ^ n, 5 ^ n, 6 ^ n, 7 ^ n, 8 ^ n, 9 ^ n, 10 ^ n, 11 ^ n, 12 ^ n,
-                                 13 ^ n, 14 ^ n, 15 ^ n);
+  return __builtin_shufflevector(x, x, 0 ^ n, 1 ^ n, 2 ^ n, 3 ^ n, 4 ^ n, 5 ^ n, 6 ^ n, 7 ^ n, 8 ^ n, 9 ^ n, 10 ^ n,
+                                 11 ^ n, 12 ^ n, 13 ^ n, 14 ^ n, 15 ^ n);
 #elif defined(__AVX2__)
   return __builtin_shufflevector(x, x, 0 ^ n, 1 ^ n, 2 ^ n, 3 ^ n, 4 ^ n, 5 ^ n, 6 ^ n, 7 ^ n);
 #else
@@ -94,9 +94,11 @@ void search(const float* costs, int64_t rows, uint32_t* decisions, float* sums) 
     Signs decided[kParts] = {};
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; v += 2) {
-      const Floats a = cheaper<0>(even, v, costs_0, costs_1, decided), b = cheaper<0>(even, v + 1, costs_0, costs_1, decided);
+      const Floats a = cheaper<0>(even, v, costs_0, costs_1, decided),
+                   b = cheaper<0>(even, v + 1, costs_0, costs_1, decided);
       deal(a, b, &next_even[v / 2], &next_odd[v / 2]);
-      const Floats c = cheaper<1>(odd, v, costs_2, costs_3, decided), d = cheaper<1>(odd, v + 1, costs_2, costs_3, decided);
+      const Floats c = cheaper<1>(odd, v, costs_2, costs_3, decided),
+                   d = cheaper<1>(odd, v + 1, costs_2, costs_3, decided);
       deal(c, d, &next_even[kVectors / 2 + v / 2], &next_odd[kVectors / 2 + v / 2]);
     }
     __builtin_memcpy(decisions + r * kTrellisWords, decided, sizeof decided);
@@ -114,7 +116,8 @@ void choice(Lanes<float> place, Lanes<float> weight, float limit, int64_t left, 
   const float shift = h / 2.0f, most = p == 1 ? limit : limit - 1;
   const Lanes<float> half = (place + Lanes<float>::all(shift - p)) * Lanes<float>::all(0.5f);
   const Lanes<float> rounded = (half + Lanes<float>::all(kRounder)) - Lanes<float>::all(kRounder);
-  const Lanes<float> code = max(min(rounded + rounded + Lanes<float>::all(float(p)), Lanes<float>::all(most)), Lanes<float>::all(-most));
+  const Lanes<float> code =
+      max(min(rounded + rounded + Lanes<float>::all(float(p)), Lanes<float>::all(most)), Lanes<float>::all(-most));
   const Lanes<float> error = place - (code - Lanes<float>::all(shift));
   float code_of[kLanes], cost_of[kLanes];
   code.store(code_of);
@@ -130,7 +133,8 @@ void choices(const float* targets, const float* scales, const float* weights, in
   const Lanes<float> most = Lanes<float>::all(kFarthest);
   for (int64_t r = 0; r < rows; r += kLanes) {
     const int64_t left = rows - r;
-    const Lanes<float> scale = select(first<float>(left), Lanes<float>::load(scales + r, left), Lanes<float>::all(1.0f));
+    const Lanes<float> scale =
+        select(first<float>(left), Lanes<float>::load(scales + r, left), Lanes<float>::all(1.0f));
     const Lanes<float> place = max(min(Lanes<float>::load(targets + r, left) / scale, most), -most);
     const Lanes<float> weight = Lanes<float>::load(weights + r, left);
     choice<0, 0>(place, weight, limit, left, codes + r, costs + 4 * r);

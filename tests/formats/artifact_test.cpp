@@ -70,6 +70,7 @@ void expect_equal(const Artifact& a, const Artifact& b) {
     EXPECT_EQ(x.plain, y.plain);
     EXPECT_TRUE(x.bits > 0 || x.plain_dtype == y.plain_dtype);
     EXPECT_EQ(x.round_bf16, y.round_bf16);
+    EXPECT_EQ(x.trellis, y.trellis);
   }
 }
 
@@ -158,6 +159,22 @@ TEST(Artifact, MarkedTablesAreRoundedToBf16) {
                [&] { serialise_artifact(&artifact, {}, kStored); });
 }
 
+// Codes of a trellis: the parities of a column's codes decide which of the next ones stand for half a step less. By hand: the register
+// begins as 0, an odd code makes it 0x71 (half), and then, with an even code, 0x38 ^ 0x107 = 0x13f (half), 0x9f ^ 0x107 = 0x198.
+TEST(Artifact, TrellisValues) {
+  Artifact artifact = sample();
+  artifact.tensors[0] = packed("w", {4, 2}, 6, {1, 2, 4, 5, -2, -3, 0, 31}, {0.5f, 2, 0.25f, 4});
+  artifact.tensors[0].trellis = artifact.tensors[1].trellis = artifact.tensors[1].round_bf16 = true;
+  const Bytes file = serialise_artifact(&artifact, {}, kStored);
+  EXPECT_NE(header_of(file).find(R"([["w","6T",4,2],["e","8T:BF16",1,2],["g")"), std::string::npos);
+  const Artifact read = parse_artifact(file, "x.s16");
+  expect_equal(read, artifact);
+  // Column 0: 1, 4 - 1/2, -2 - 1/2, 0. Column 1: 2 and 5 leave it at 0 and 0x71: -3 - 1/2; then 0x38 ^ 0x107 ^ 0x71 = 0x14e.
+  EXPECT_EQ(read.tensors[0].dequantise(), (std::vector<float>{0.5f, 1, 7, 10, -0.625f, -0.875f, 0, 124}));
+  artifact.tensors[2].trellis = true;
+  expect_error("tensor g: a trellis is for codes, found F16", [&] { serialise_artifact(&artifact, {}, kStored); });
+}
+
 // A model of every width and dtype through every codec and stride.
 TEST(Artifact, RoundTripsUnderEveryCodec) {
   std::mt19937 random(3);
@@ -168,6 +185,7 @@ TEST(Artifact, RoundTripsUnderEveryCodec) {
     std::vector<int8_t> codes(7 * 30);
     for (int8_t& code : codes) code = static_cast<int8_t>(static_cast<int>(random() % (2 * limit + 1)) - limit);
     artifact.tensors.push_back(packed("m" + std::to_string(bits), {7, 5, 6}, bits, codes, std::vector<float>(7, 0.1f)));
+    artifact.tensors.back().trellis = bits % 2 == 1;
   }
   for (const DType dtype : {DType::kF16, DType::kF32, DType::kBF16}) {
     ByteVector bytes(11 * dtype_bytes(dtype));

@@ -1,5 +1,5 @@
 // Our own coders of codes and values. Whatever bytes decode to, coding that again and decoding it must give it back.
-// Input: bits, columns, then the coded bytes.
+// Input: bits and whether there is a trellis, columns, then the coded bytes.
 #include <cstdint>
 #include <vector>
 
@@ -12,15 +12,15 @@ namespace {
 
 using namespace sixteen;
 
-void codes(int bits, size_t cols, std::span<const std::byte> coded) {
+void codes(int bits, size_t cols, bool trellis, std::span<const std::byte> coded) {
+  const CodeKind kind{.cols = static_cast<int64_t>(cols), .bits = bits, .trellis = trellis};
   std::vector<int8_t> first(cols * (1 + coded.size() / cols)), second(first.size());
   try {
-    decode_codes(coded, static_cast<int64_t>(cols), bits, "fuzz", first);
+    decode_codes(coded, kind, "fuzz", first);
   } catch (const Error&) {
     // `first` holds codes all the same
   }
-  decode_codes(encode_codes(first, static_cast<int64_t>(cols), bits), static_cast<int64_t>(cols), bits, "again",
-               second);
+  decode_codes(encode_codes(first, kind), kind, "again", second);
   CHECK(first == second);
 }
 
@@ -44,7 +44,7 @@ void values(size_t length, std::span<const std::byte> coded) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
   const std::span<const std::byte> coded = std::as_bytes(std::span(data + 2, size - 2));
-  codes(2 + data[0] % 7, 1 + data[1], coded);
+  codes(2 + data[0] % 7, 1 + data[1], data[0] >= 128, coded);
   values(1 + data[1], coded);
   return 0;
 }

@@ -69,6 +69,34 @@ TEST_F(PackCli, WithoutGptqNoCalibrationIsAskedFor) {
   for (const StreamInfo& stream : read_artifact(out_).streams) EXPECT_EQ(stream.options.codec, Codec::kStored);
 }
 
+// --quantizer is of the rules that take Hessians, in a config or by default; what it makes is marked, inspected, exported and read.
+TEST_F(PackCli, TheQuantizerIsChosen) {
+  const std::string rules = "[[pack.rules]]\nclass = 'small'\nmode = 'fp16'\n[[pack.rules]]\nmatch = ['tok_emb']\nmode = 'int8'\n"
+                            "quantiser = 'nearest'\n[[pack.rules]]\nmode = 'int6'\n";
+  const Outcome packed = pack(rules, {"--quantizer", "tcq", "--nearest"});
+  ASSERT_EQ(packed.code, 0) << packed.err;
+  const Artifact artifact = read_artifact(out_);
+  for (const PackedTensor& t : artifact.tensors) EXPECT_EQ(t.trellis, t.bits == 6) << t.name;
+  const Outcome shown = run_pack({"inspect", out_});
+  EXPECT_NE(shown.out.find("rule 3: all: int6, tcq, clip_sigmas 12.85"), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("int6:T"), std::string::npos) << shown.out;
+  const Outcome exported = run_pack({"export", out_, "-o", scratch_.path("e.safetensors")});
+  EXPECT_EQ(exported.code, 0) << exported.err;
+  const Model before = load_checkpoint(checkpoint_), after = load_checkpoint(scratch_.path("e.safetensors"));
+  double error = 0, all = 0;
+  for (const PackedTensor& t : artifact.tensors) {
+    if (!t.trellis) continue;
+    const std::span<const float> a = before.store.tensor(t.name), b = after.store.tensor(t.name);
+    for (size_t i = 0; i < a.size(); ++i) error += std::pow(a[i] - b[i], 2), all += std::pow(a[i], 2);
+  }
+  EXPECT_GT(error, 0);
+  EXPECT_LT(error, 0.02 * all);  // steps of 0.41 deviations: 1/12 of their square is 0.014
+  EXPECT_EQ(pack(rules, {"--quantizer", "awq", "--nearest"}).code, 2);
+  const Outcome back = pack(rules + "quantiser = 'tcq'\n", {"--quantizer", "gptq", "--nearest"});
+  EXPECT_EQ(back.code, 0) << back.err;
+  for (const PackedTensor& t : read_artifact(out_).tensors) EXPECT_FALSE(t.trellis) << t.name;
+}
+
 TEST_F(PackCli, Refusals) {
   const std::string small = "[[pack.rules]]\nclass = 'small'\nmode = 'fp16'\n";
   expect_refused(pack(small + "[[pack.rules]]\nmode = 'int6'"), 2, "--hessians or --calib is required");

@@ -187,7 +187,7 @@ TEST(PackRules, BadRulesAreRefusedByKeyValueAndRule) {
             "mode = '" + std::string(mode) + "'");
   }
   refused("mode: expected", "max_numel = 3");
-  refused("quantiser: expected one of gptq, nearest, clip_matrix, clip_row, row_quantile, found \"awq\"",
+  refused("quantiser: expected one of gptq, nearest, tcq, clip_matrix, clip_row, row_quantile, found \"awq\"",
           "mode='int6'\nquantiser='awq'");
   refused("class: expected matrix, embedding, small, found \"table\"", "mode='int6'\nclass='table'");
   refused("max_numel: expected 1 or more, found 0", "mode='fp16'\nmax_numel = 0");
