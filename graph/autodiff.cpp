@@ -194,13 +194,17 @@ void Autodiff::differentiate(const Node& node, ValueId dy) {
     case Op::kAttention:
       CHECK(node.attrs.query_rows == node.attrs.seq && in.size() == 3);
       return emit(Op::kAttentionGrad, node.attrs, {in[0], in[1], in[2], node.out[0], node.out[1], dy}, {in[0], in[1], in[2]});
+    case Op::kAttentionXsa:
+      CHECK(node.attrs.query_rows == node.attrs.seq && node.out.size() == 3);
+      return emit(Op::kAttentionXsaGrad, node.attrs, {in[0], in[1], in[2], node.out[0], node.out[1], dy, node.out[2]},
+                  {in[0], in[1], in[2]});
     case Op::kXsa: return emit(Op::kXsaGrad, node.attrs, {in[0], in[1], dy}, {in[0], in[1]});
     case Op::kSoftcap: return emit(Op::kSoftcapGrad, node.attrs, {in[0], dy}, {in[0]});
     case Op::kEmbeddingGrad: case Op::kBigramHash: case Op::kTailRows: case Op::kFill: case Op::kScaleByGrad: case Op::kAddRowGrad:
     case Op::kLinearLeakyReluSq: case Op::kMatmulLeakyReluSqGrad: case Op::kMixNormGrad: case Op::kScaleRowsGrad:
     case Op::kRmsNormGrad: case Op::kSmearGrad: case Op::kHeadGateGrad:
     case Op::kResidualMixGrad: case Op::kAddScaledGrad: case Op::kSkipGateGrad: case Op::kLaneMixGrad: case Op::kLeakyReluSqGrad:
-    case Op::kHeadNormGrad: case Op::kAttentionGrad: case Op::kXsaGrad: case Op::kSoftcapGrad: case Op::kHeadNll: case Op::kHeadHints:
+    case Op::kHeadNormGrad: case Op::kAttentionGrad: case Op::kAttentionXsaGrad: case Op::kXsaGrad: case Op::kSoftcapGrad: case Op::kHeadNll: case Op::kHeadHints:
     case Op::kHeadLoss: case Op::kSumSquares: case Op::kClipScale: case Op::kMuonDirection: case Op::kNewtonSchulz:
     case Op::kMuonApply: case Op::kAdamW: case Op::kSgd: case Op::kEma: case Op::kCast:
       CHECK(false);  // no gradient is defined

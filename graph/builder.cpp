@@ -232,20 +232,35 @@ ValueId Builder::head_norm(ValueId x, ValueId cos, ValueId sin, ValueId gain, in
   return y;
 }
 
+namespace {
+
+Attrs attention_attrs(const Shape& q, const Shape& k, const Shape& v, const AttentionShape& s, double alpha) {
+  CHECK(s.heads % s.kv_heads == 0 && q[1] % s.heads == 0 && k == v);
+  CHECK(k[1] == q[1] / s.heads * s.kv_heads && k[0] % s.seq == 0);
+  CHECK(s.query_rows >= 1 && s.query_rows <= s.seq && q[0] == k[0] / s.seq * s.query_rows);
+  return {.alpha = alpha, .heads = s.heads, .kv_heads = s.kv_heads, .seq = s.seq, .query_rows = s.query_rows};
+}
+
+}  // namespace
+
 ValueId Builder::attention(ValueId q, ValueId k, ValueId v, const AttentionShape& s, double alpha, ValueId keys) {
-  CHECK(s.heads % s.kv_heads == 0 && shape(q)[1] % s.heads == 0 && shape(k) == shape(v));
-  CHECK(shape(k)[1] == shape(q)[1] / s.heads * s.kv_heads && shape(k)[0] % s.seq == 0);
-  CHECK(s.query_rows >= 1 && s.query_rows <= s.seq && shape(q)[0] == shape(k)[0] / s.seq * s.query_rows);
+  const Attrs attrs = attention_attrs(shape(q), shape(k), shape(v), s, alpha);
   const ValueId y = temp(shape(q)), lse = temp({shape(q)[0] * s.heads}, bound_dtype());
   std::vector<ValueId> in = {q, k, v};
   if (keys != kNoValue) {
     CHECK(graph_.values_[keys].dtype == DType::kI32 && shape(keys).numel() == 1 && shape(k)[0] == s.seq);
     in.push_back(keys);
   }
-  add_node(Op::kAttention,
-           {.alpha = alpha, .heads = s.heads, .kv_heads = s.kv_heads, .seq = s.seq, .query_rows = s.query_rows}, in,
-           {y, lse});
+  add_node(Op::kAttention, attrs, in, {y, lse});
   return y;
+}
+
+ValueId Builder::attention_xsa(ValueId q, ValueId k, ValueId v, const AttentionShape& s, double alpha, bool keep_along) {
+  const Attrs attrs = attention_attrs(shape(q), shape(k), shape(v), s, alpha);
+  std::vector<ValueId> out = {temp(shape(q)), temp({shape(q)[0] * s.heads}, bound_dtype())};
+  if (keep_along) out.push_back(temp({shape(q)[0], s.heads}, bound_dtype()));
+  add_node(Op::kAttentionXsa, attrs, {q, k, v}, out);
+  return out[0];
 }
 
 ValueId Builder::xsa(ValueId y, ValueId v, int64_t heads, int64_t kv_heads) {

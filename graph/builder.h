@@ -80,6 +80,8 @@ class Builder {
   ValueId head_norm(ValueId x, ValueId cos, ValueId sin, ValueId gain /* or kNoValue */, int64_t heads, int64_t seq, double eps);
   // keys [1] i32: how many rows of k and v, of one window, there are at the time of a run; queries are the last of these.
   ValueId attention(ValueId q, ValueId k, ValueId v, const AttentionShape& shape, double scale, ValueId keys = kNoValue);
+  // xsa of the attention's output. keep_along: a gradient will be asked for.
+  ValueId attention_xsa(ValueId q, ValueId k, ValueId v, const AttentionShape& shape, double scale, bool keep_along);
   ValueId xsa(ValueId y, ValueId v, int64_t heads, int64_t kv_heads);
   ValueId head_gate(ValueId y, ValueId z, ValueId bias, int64_t heads);
   ValueId softcap(ValueId z, double cap);

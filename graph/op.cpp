@@ -48,6 +48,8 @@ const char* op_name(Op op) {
     case Op::kHeadNormGrad: return "head_norm_grad";
     case Op::kAttention: return "attention";
     case Op::kAttentionGrad: return "attention_grad";
+    case Op::kAttentionXsa: return "attention_xsa";
+    case Op::kAttentionXsaGrad: return "attention_xsa_grad";
     case Op::kXsa: return "xsa";
     case Op::kXsaGrad: return "xsa_grad";
     case Op::kHeadGate: return "head_gate";
@@ -79,8 +81,8 @@ double flops_per_element(Op op) {
     case Op::kEmbedding: case Op::kBigramHash: case Op::kTailRows: case Op::kFill: case Op::kClipScale: return 0;
     case Op::kCast: return 0;
     case Op::kLinearAdd: case Op::kLinearLeakyReluSq: case Op::kMatmulLeakyReluSqGrad: return 0;
-    case Op::kMatmul: case Op::kAttention: case Op::kAttentionGrad: case Op::kHeadNll: case Op::kHeadHints: case Op::kHeadLoss:
-    case Op::kNewtonSchulz: case Op::kEmbeddingGrad: return 0;
+    case Op::kMatmul: case Op::kAttention: case Op::kAttentionGrad: case Op::kAttentionXsa: case Op::kAttentionXsaGrad: return 0;
+    case Op::kHeadNll: case Op::kHeadHints: case Op::kHeadLoss: case Op::kNewtonSchulz: case Op::kEmbeddingGrad: return 0;
     case Op::kScale: case Op::kScaleBy: case Op::kAddRow: case Op::kAddRowGrad: case Op::kHeadGate: case Op::kScaleRows: return 1;
     case Op::kScaleByGrad: case Op::kSmear: case Op::kHeadGateGrad: case Op::kScaleRowsGrad: return 3;
     case Op::kAxpby: case Op::kResidualMix: case Op::kLeakyReluSq: case Op::kEma: return 3;
@@ -106,12 +108,13 @@ double node_flops(const Graph& graph, const Node& node) {
   switch (node.op) {
     case Op::kMatmul: case Op::kLinearAdd: case Op::kLinearLeakyReluSq: case Op::kMatmulLeakyReluSqGrad:
       return 2.0 * static_cast<double>(shape(node.out[0]).numel()) * static_cast<double>(node.attrs.ta ? first[0] : first[1]);
-    case Op::kAttention:
-    case Op::kAttentionGrad: {
+    case Op::kAttention: case Op::kAttentionXsa:
+    case Op::kAttentionGrad: case Op::kAttentionXsaGrad: {
       // Causal: a query at position p sees p + 1 keys; two products forward, five backward (one recomputed).
       const double seq = static_cast<double>(node.attrs.seq), queries = static_cast<double>(node.attrs.query_rows);
       const double mean_keys = seq - (queries - 1) / 2;
-      return (node.op == Op::kAttention ? 4.0 : 10.0) * elements * mean_keys;
+      const bool forward = node.op == Op::kAttention || node.op == Op::kAttentionXsa;
+      return (forward ? 4.0 : 10.0) * elements * mean_keys;
     }
     case Op::kHeadNll:
     case Op::kHeadHints:

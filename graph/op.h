@@ -63,6 +63,9 @@ enum class Op : uint8_t {
   kAttention,       // q [windows*query_rows, H*dh], k, v [windows*seq, Hk*dh] -> y like q, lse [windows*H*query_rows];
                     //    with a fourth input, keys [1] i32: one window, of which only the first `keys` rows exist (CPU only)
   kAttentionGrad,   // q, k, v, y, lse, dy                  -> dq, dk, dv (query_rows == seq only)
+  kAttentionXsa,    // q, k, v as kAttention's             -> z = kXsa of its y and the queries' rows of v, lse (, along [rows, H] =
+                    //    y . vhat: where a gradient will want it)
+  kAttentionXsaGrad, // q, k, v, z, lse, dz, along         -> dq, dk, dv (query_rows == seq only)
   kXsa,             // y [R, H*dh], v [R, Hk*dh]            -> y - (y . vhat) vhat, vhat = v / max(|v|, 1e-12)
   kXsaGrad,         // y, v, dz                             -> dy, dv
   kHeadGate,        // y [R, H*dh], z [R, H], bias [H]      -> each head of y times sigmoid(z + bias)
@@ -103,7 +106,7 @@ struct Attrs {
   bool row_norm = false;     // kMuonDirection: rows of u divided by max(norm, 1e-7)
   int64_t heads = 0, kv_heads = 0;  // head ops
   int64_t seq = 0;           // rows of a window: ops that look beyond their row, kBigramHash
-  int64_t query_rows = 0;    // kAttention, kTailRows: the last rows of each window that are asked for
+  int64_t query_rows = 0;    // kAttention, kAttentionXsa, kTailRows: the last rows of each window that are asked for
   int64_t buckets = 0, multiplier = 0;  // kBigramHash
   bool xor_pairs = false;    // kBigramHash: the rule of #549 to #754
   bool own_previous = false; // kBigramHash: at a window's start the previous token is the token itself, not id 0

@@ -90,13 +90,20 @@ ValueId Blocks::cached(const std::string& name, ValueId x) {
   return b_.state(name, {options_.cache_rows, width}, dtype);
 }
 
-ValueId Blocks::attend(ValueId q, ValueId k, ValueId v, int64_t tail) {
+// In a bf16 graph XSA is part of the attention, which saves the training step a tensor a layer and two passes; in an fp32 graph it
+// stands alone, so that its gradient has y itself.
+ValueId Blocks::attend(int64_t layer, ValueId q, ValueId k, ValueId v, int64_t tail) {
   const double scale = 1 / std::sqrt(static_cast<double>(config_.head_dim()));
   const AttentionShape shape{config_.heads, config_.kv_heads, options_.cache_rows > 0 ? options_.cache_rows : options_.seq, tail};
-  if (options_.cache_rows == 0) return b_.attention(q, k, v, shape, scale);
-  if (keys_ == kNoValue) keys_ = b_.input_ids("keys", {1});
-  const std::string visit = std::to_string(visits_++);
-  return b_.attention(q, cached("cache.k." + visit, k), cached("cache.v." + visit, v), shape, scale, keys_);
+  const bool xsa = layer >= config_.layers - config_.xsa_last_n, cache = options_.cache_rows > 0;
+  if (xsa && !cache && options_.dtype == DType::kBF16) {
+    return b_.attention_xsa(q, k, v, shape, scale, options_.mode == Mode::kTrain);
+  }
+  if (cache && keys_ == kNoValue) keys_ = b_.input_ids("keys", {1});
+  const std::string visit = cache ? std::to_string(visits_++) : "";
+  const ValueId y = cache ? b_.attention(q, cached("cache.k." + visit, k), cached("cache.v." + visit, v), shape, scale, keys_)
+                          : b_.attention(q, k, v, shape, scale);
+  return xsa ? b_.xsa(y, tail_rows(v, tail), config_.heads, config_.kv_heads) : y;
 }
 
 ValueId Blocks::attention_heads(int64_t layer, ValueId u, int64_t tail) {
@@ -108,8 +115,7 @@ ValueId Blocks::attention_heads(int64_t layer, ValueId u, int64_t tail) {
   const ValueId v = values(layer, u);
   q = normalised_heads(q, layer_weight(layer, "attn.q_gain"), heads, tail);
   k = normalised_heads(k, kNoValue, kv_heads, seq);
-  ValueId y = attend(q, k, v, tail);
-  if (layer >= config_.layers - config_.xsa_last_n) y = b_.xsa(y, tail_rows(v, tail), heads, kv_heads);
+  ValueId y = attend(layer, q, k, v, tail);
   if (config_.gated_attention) {
     const ValueId gate = b_.linear(u_tail, operand(name(layer, "attn.attn_gate.weight")));
     y = b_.head_gate(y, gate, layer_weight(layer, "attn.attn_gate.bias"), heads);

@@ -74,7 +74,7 @@ class Blocks {
   ValueId value_embedding(size_t index);     // of the index-th layer that reads it
   // x [windows*rows, heads*head_dim], the last `rows` positions of each window: normalised, rotated, times gain.
   ValueId normalised_heads(ValueId x, ValueId gain, int64_t heads, int64_t rows);
-  ValueId attend(ValueId q, ValueId k, ValueId v, int64_t tail);
+  ValueId attend(int64_t layer, ValueId q, ValueId k, ValueId v, int64_t tail);
   ValueId cached(const std::string& name, ValueId x);  // x joins what is kept under that name (BuildOptions::cache_rows)
 
   const ModelConfig& config_;

@@ -173,6 +173,12 @@ void CpuExecutor::run_node(const Node& node) {
     case Op::kAttentionGrad:
       return attention_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.in<T>(3), c.in<T>(4), c.in<T>(5), c.out<T>(0), c.adds(0),
                                c.out<T>(1), c.adds(1), c.out<T>(2), c.adds(2), attention_dims(c, a), alpha);
+    case Op::kAttentionXsa:
+      return attention_xsa<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.out<T>(0), c.out<T>(1),
+                              node.out.size() > 2 ? c.out<T>(2) : nullptr, attention_dims(c, a), alpha);
+    case Op::kAttentionXsaGrad:
+      return attention_xsa_grad<T>(pool, c.in<T>(0), c.in<T>(1), c.in<T>(2), c.in<T>(3), c.in<T>(4), c.in<T>(5), c.in<T>(6),
+                                   c.out<T>(0), c.adds(0), c.out<T>(1), c.adds(1), c.out<T>(2), c.adds(2), attention_dims(c, a), alpha);
     case Op::kXsa:
       return xsa<T>(pool, c.in<T>(0), c.in<T>(1), c.out<T>(0), c.rows(0), a.heads, a.kv_heads, c.dim(0) / a.heads);
     case Op::kXsaGrad:

@@ -134,6 +134,12 @@ template <class T>
 void head_gate_grad(ThreadPool& pool, const T* y, const T* z, const T* bias, const T* dout, T* dy, bool add_dy, T* dz,
                     bool add_dz, T* dbias /*+=*/, int64_t rows, int64_t heads, int64_t head_dim);
 
+template <class T>  // kernels_fused.cpp; along [windows*query_rows, heads], may be null
+void attention_xsa(ThreadPool& pool, const T* q, const T* k, const T* v, T* z, T* lse, T* along, const AttentionDims& d, T scale);
+template <class T>
+void attention_xsa_grad(ThreadPool& pool, const T* q, const T* k, const T* v, const T* z, const T* lse, const T* dz, const T* along,
+                        T* dq, bool add_dq, T* dk, bool add_dk, T* dv, bool add_dv, const AttentionDims& d, T scale);
+
 // --- head (kernels_head.cpp)
 template <class T>
 void softcap(ThreadPool& pool, const T* z, T* y, T cap, int64_t count);

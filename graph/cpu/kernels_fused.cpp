@@ -1,10 +1,13 @@
 // Ops that are others in one (kernels.h), put together from the same loops: here they save no memory passes worth naming, but
 // give the bits that graphs of the parts would give.
 //
-// Bites: mix_norm_grad and the adding form of matmul_leaky_relu_sq_grad work block by block through scratch memory.
+// Bites: attention_xsa keeps z and y . vhat instead of y, so its gradient's bits are not those of the parts. mix_norm_grad and the
+// adding form of matmul_leaky_relu_sq_grad work block by block through scratch memory.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
+#include "formats/check.h"
 #include "graph/cpu/gemm.h"
 #include "graph/cpu/kernels.h"
 #include "graph/cpu/row_blocks.h"
@@ -13,7 +16,7 @@ namespace sixteen::cpu {
 
 namespace {
 
-constexpr int kBlockSlot = 43, kGradientSlot = 44;  // of ThreadPool::scratch
+constexpr int kBlockSlot = 43, kGradientSlot = 44, kOutputSlot = 45, kOutputGradientSlot = 46;  // of ThreadPool::scratch
 
 template <class T>
 T* block_scratch(int64_t width, int slot) {
@@ -72,6 +75,65 @@ void mix_norm_grad(ThreadPool& pool, const T* x, const T* x0, const T* mix, cons
   for (int64_t i = 0; i < 2 * dim; ++i) dmix[i] += sums[i];
 }
 
+namespace {
+
+// f(y's head, v's head, index of the head) for every head of every query.
+template <class F>
+void each_query_head(ThreadPool& pool, const AttentionDims& d, F f) {
+  const int64_t group = d.heads / d.kv_heads;
+  pool.parallel_for(d.windows * d.query_rows, row_grain(d.heads * d.head_dim), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t position = d.seq - d.query_rows + row % d.query_rows, value_row = row / d.query_rows * d.seq + position;
+      for (int64_t h = 0; h < d.heads; ++h) {
+        f((row * d.heads + h) * d.head_dim, (value_row * d.kv_heads + h / group) * d.head_dim, row * d.heads + h);
+      }
+    }
+  });
+}
+
+// 1 / max(|v|, 1e-12)
+template <class T>
+T inverse_length(const T* v, int64_t head_dim) {
+  T squares = 0;
+  for (int64_t i = 0; i < head_dim; ++i) squares += v[i] * v[i];
+  return T(1) / std::max(std::sqrt(squares), T(1e-12));
+}
+
+}  // namespace
+
+template <class T>
+void attention_xsa(ThreadPool& pool, const T* q, const T* k, const T* v, T* z, T* lse, T* along, const AttentionDims& d, T scale) {
+  attention<T>(pool, q, k, v, z, lse, d, scale);
+  if (along != nullptr) {
+    each_query_head(pool, d, [&](int64_t y, int64_t value, int64_t head) {
+      T dot = 0;
+      for (int64_t i = 0; i < d.head_dim; ++i) dot += z[y + i] * v[value + i];
+      along[head] = dot * inverse_length(v + value, d.head_dim);
+    });
+  }
+  for (int64_t w = 0; w < d.windows; ++w) {
+    T* y = z + w * d.query_rows * d.heads * d.head_dim;
+    xsa<T>(pool, y, v + ((w + 1) * d.seq - d.query_rows) * d.kv_heads * d.head_dim, y, d.query_rows, d.heads, d.kv_heads, d.head_dim);
+  }
+}
+
+template <class T>
+void attention_xsa_grad(ThreadPool& pool, const T* q, const T* k, const T* v, const T* z, const T* lse, const T* dz, const T* along,
+                        T* dq, bool add_dq, T* dk, bool add_dk, T* dv, bool add_dv, const AttentionDims& d, T scale) {
+  CHECK(d.query_rows == d.seq);
+  const int64_t rows = d.windows * d.seq;
+  const auto scratch = [&](int slot) {
+    return static_cast<T*>(ThreadPool::scratch(static_cast<size_t>(rows * d.heads * d.head_dim) * sizeof(T), slot));
+  };
+  T *y = scratch(kOutputSlot), *dy = scratch(kOutputGradientSlot);
+  each_query_head(pool, d, [&](int64_t at, int64_t value, int64_t head) {
+    const T factor = along[head] * inverse_length(v + value, d.head_dim);
+    for (int64_t i = 0; i < d.head_dim; ++i) y[at + i] = z[at + i] + factor * v[value + i];
+  });
+  xsa_grad<T>(pool, y, v, dz, dy, false, dv, add_dv, rows, d.heads, d.kv_heads, d.head_dim);
+  attention_grad<T>(pool, q, k, v, y, lse, dy, dq, add_dq, dk, add_dk, dv, true, d, scale);
+}
+
 template <class T>
 void scale_rows(ThreadPool& pool, const T* w, const T* s, T* y, int64_t rows, int64_t dim) {
   const RowKernels<T>& kernels = row_kernels<T>();
@@ -103,6 +165,9 @@ void scale_rows_grad(ThreadPool& pool, const T* w, const T* s, const T* dy, T* d
   template void mix_norm(ThreadPool&, const T*, const T*, const T*, T*, T*, int64_t, int64_t, T, T);                        \
   template void mix_norm_grad(ThreadPool&, const T*, const T*, const T*, const T*, const T*, T*, bool, T*, bool, T*,        \
                               int64_t, int64_t, T, T);                                                                      \
+  template void attention_xsa(ThreadPool&, const T*, const T*, const T*, T*, T*, T*, const AttentionDims&, T);              \
+  template void attention_xsa_grad(ThreadPool&, const T*, const T*, const T*, const T*, const T*, const T*, const T*, T*,   \
+                                   bool, T*, bool, T*, bool, const AttentionDims&, T);                                      \
   template void scale_rows(ThreadPool&, const T*, const T*, T*, int64_t, int64_t);                                          \
   template void scale_rows_grad(ThreadPool&, const T*, const T*, const T*, T*, bool, T*, int64_t, int64_t);
 SIXTEEN_INSTANTIATE(float)

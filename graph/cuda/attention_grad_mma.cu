@@ -227,9 +227,4 @@ void attention_grad_portable(Launch& l, const AttentionGrad<bf16>& g, const floa
   launch(l, attention_grad_keys, dim3(blocks, static_cast<unsigned>(d.kv_heads), windows), kThreads, kSharedBytes, args);
 }
 
-void attention_grad_mma(Launch& l, const AttentionGrad<bf16>& g, const float* delta, const AttentionDims& d, float scale) {
-  if (on_hopper() && hopper_grad_fits(d)) attention_grad_hopper(l, g, delta, d, scale);
-  else attention_grad_portable(l, g, delta, d, scale);
-}
-
 }  // namespace sixteen::cuda

@@ -6,7 +6,9 @@
 // warpgroups take turns at the tensor cores by themselves. Where heads come in pairs, the two warpgroups are two heads with the same
 // keys at the same 64 positions; else 128 positions of one head. Within a warpgroup the scores of the next tile and the values of
 // this one are started together; exponentials are made while the values' product still runs.
+// XSA's y -> z (attention.cu) is made of the rows on their way out, with their values read again out of L2.
 // Bites: registers. 32 scores, 32 outputs, 16 exponentials, 16 queries leave 16 of 112 for all the rest.
+#include "graph/cuda/heads.cuh"
 #include "graph/cuda/hopper.cuh"
 
 namespace sixteen::cuda {
@@ -16,8 +18,9 @@ constexpr int kStages = 5, kWarpgroups = 2, kThreads = kWarpgroups * 128;
 
 struct Forward {
   const int32_t* keys;
+  const bf16* v;
   bf16* y;
-  float* lse;
+  float *lse, *along;
   int seq, query_rows, heads, kv_heads;
   float scale_log2;
   bool head_pairs;
@@ -81,9 +84,42 @@ __device__ inline void fetch_first(const Forward& p, const Place& place, Shared*
   for (int tile = 0; tile < min(kStages - 1, tiles); ++tile) fetch_tile(place, s, maps, tile);
 }
 
+// Eight lanes hold a row of y and of its own value: y becomes z, along is returned (attention.cu).
+__device__ inline float remove_value(uint4& y, const uint4& v) {
+  Floats<8> a = unpack(reinterpret_cast<const Packed<bf16, 8>&>(y));
+  const Floats<8> b = unpack(reinterpret_cast<const Packed<bf16, 8>&>(v));
+  float squares = 0, along = 0;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) squares += b.v[i] * b.v[i], along += a.v[i] * b.v[i];
+#pragma unroll
+  for (int offset = 4; offset > 0; offset /= 2) {
+    squares += __shfl_xor_sync(0xffffffffu, squares, offset);
+    along += __shfl_xor_sync(0xffffffffu, along, offset);
+  }
+  const float inverse = inverse_length(squares);
+  along *= inverse;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) a.v[i] -= along * inverse * b.v[i];
+  reinterpret_cast<Packed<bf16, 8>&>(y) = pack<bf16>(a);
+  return along;
+}
+
+// The values of a warp's rows as write_rows takes them: 16 bytes a lane, four rows at a time. Asked for before the last product, to be
+// there after it.
+__device__ inline void load_own_values(const Forward& p, const Place& place, int warp_row, int lane, int row0, uint4 (&v)[4]) {
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+    const int64_t row = min(row0 + warp_row + 4 * j + lane / 8, p.query_rows - 1) + place.seen - p.query_rows;
+    const bf16* from = p.v + ((int64_t{place.window} * p.seq + row) * p.kv_heads + place.kv_head) * kHeadDim + lane % 8 * 8;
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v[j].x), "=r"(v[j].y), "=r"(v[j].z), "=r"(v[j].w) : "l"(from) : "memory");
+  }
+}
+
 // A warp's 16 rows go out through its own rows of the query tile, 16 bytes at a time.
-__device__ inline void write_rows(const Forward& p, float (&o)[32], const OnlineSoftmax& softmax, uint32_t tile,
-                                  int warp_row, int lane, int64_t window, int64_t head, int row0) {
+template <bool kXsa>
+__device__ inline void write_rows(const Forward& p, float (&o)[32], const OnlineSoftmax& softmax, const uint4 (&v)[4], uint32_t tile,
+                                  int warp_row, int lane, const Place& place, int64_t head, int row0) {
+  const int64_t window = place.window;
   rescale(o, {1.0f / softmax.sum[0], 1.0f / softmax.sum[1]});
 #pragma unroll
   for (int j = 0; j < 4; ++j)
@@ -94,14 +130,18 @@ __device__ inline void write_rows(const Forward& p, float (&o)[32], const Online
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
     const int row = warp_row + 4 * j + lane / 8;
-    if (row0 + row >= p.query_rows) continue;
     uint4 x;
     asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
                  : "r"(chunk_address(tile, row, lane % 8))
                  : "memory");
-    bf16* y = p.y + ((window * p.query_rows + row0 + row) * p.heads + head) * kHeadDim;
-    *reinterpret_cast<uint4*>(y + lane % 8 * 8) = x;
+    const int64_t at = (window * p.query_rows + row0 + row) * p.heads + head;
+    const bool inside = row0 + row < p.query_rows;
+    if constexpr (kXsa) {
+      const float along = remove_value(x, v[j]);
+      if (inside && lane % 8 == 0 && p.along != nullptr) p.along[at] = along;
+    }
+    if (inside) *reinterpret_cast<uint4*>(p.y + at * kHeadDim + lane % 8 * 8) = x;
   }
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
@@ -111,6 +151,7 @@ __device__ inline void write_rows(const Forward& p, float (&o)[32], const Online
   }
 }
 
+template <bool kXsa>
 __device__ inline void attend(const Forward& p, const Place& place, Shared* s, const Maps& maps, int warpgroup) {
   const int lane = threadIdx.x % 32, warp_row = threadIdx.x / 32 % 4 * 16;
   const int tiles = place.tiles(p, warpgroup), all_tiles = place.tiles(p, kWarpgroups - 1);
@@ -121,8 +162,7 @@ __device__ inline void attend(const Forward& p, const Place& place, Shared* s, c
   uint32_t q[4][4], exponentials[4][4];
   float o[32], scores[32], factor[2];
   OnlineSoftmax softmax;
-  int stage = 0, parity = 0, before = 0,
-      parity_before = 0;  // of a tile and of the tile before: tile % kStages, tile / kStages % 2
+  int stage = 0, parity = 0, before = 0, parity_before = 0;  // of a tile and the one before: tile % kStages, tile / kStages % 2
   auto free_before = [&] {
     if (lane == 0) barrier_arrive(shared_address(&s->empty[before]));
   };
@@ -169,6 +209,8 @@ __device__ inline void attend(const Forward& p, const Place& place, Shared* s, c
     if (moved) rescale(o, factor);
     pack_operand(scores, exponentials);
   }
+  uint4 own_values[4];
+  if constexpr (kXsa) load_own_values(p, place, warp_row, lane, row0, own_values);
   wgmma_fence();
   start_values_before(tiles > 1);
   softmax.finish();
@@ -177,11 +219,12 @@ __device__ inline void attend(const Forward& p, const Place& place, Shared* s, c
     barrier_wait(shared_address(&s->k_full[stage]), parity);
     free_before();
   }
-  write_rows(p, o, softmax, q_tile, warp_row, lane, place.window, head, row0);
+  write_rows<kXsa>(p, o, softmax, own_values, q_tile, warp_row, lane, place, head, row0);
 }
 
 #endif
 
+template <bool kXsa>
 __global__ void __launch_bounds__(kThreads, 2)
     attention_hopper_forward(const __grid_constant__ CUtensorMap q, const __grid_constant__ CUtensorMap k,
                              const __grid_constant__ CUtensorMap v, const Forward p) {
@@ -200,7 +243,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   __syncthreads();
   const Place place(p);
   const int warpgroup = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);
-  attend(p, place, s, {q, k, v}, warpgroup);
+  attend<kXsa>(p, place, s, {q, k, v}, warpgroup);
 #endif
 }
 
@@ -229,17 +272,17 @@ bool on_hopper() {
 }
 
 void attention_hopper(Launch& l, const bf16* q, const bf16* k, const bf16* v, const int32_t* keys, bf16* y, float* lse,
-                      const AttentionDims& d, float scale) {
+                      const XsaOutput& xsa, const AttentionDims& d, float scale) {
   CHECK(d.head_dim == kHeadDim && d.heads % d.kv_heads == 0 && d.query_rows <= d.seq && d.seq < (1 << 30) && scale > 0);
   if (l.dry || d.windows * d.query_rows == 0) return;
-  Forward p = {keys, y, lse, int(d.seq), int(d.query_rows), int(d.heads), int(d.kv_heads), scale * kLog2E, false, 0};
+  Forward p = {keys, v, y, lse, xsa.along, int(d.seq), int(d.query_rows), int(d.heads), int(d.kv_heads), scale * kLog2E, false, 0};
   p.head_pairs = d.heads / d.kv_heads % 2 == 0;
   p.query_tiles = int(ceil_div(d.query_rows, p.head_pairs ? kTile : kWarpgroups * kTile));
   const int64_t blocks = d.windows * (p.head_pairs ? d.heads / 2 : d.heads) * p.query_tiles;
   CHECK(blocks < (int64_t{1} << 31));
-  SIXTEEN_CUDA_CHECK(
-      cudaFuncSetAttribute(attention_hopper_forward, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
-  launch(l, attention_hopper_forward, unsigned(blocks), kThreads, kSharedBytes,
+  const auto kernel = xsa.wanted ? attention_hopper_forward<true> : attention_hopper_forward<false>;
+  SIXTEEN_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
+  launch(l, kernel, unsigned(blocks), kThreads, kSharedBytes,
          head_tiles(q, d.windows, d.query_rows, d.heads), head_tiles(k, d.windows, d.seq, d.kv_heads),
          head_tiles(v, d.windows, d.seq, d.kv_heads), p);
 }

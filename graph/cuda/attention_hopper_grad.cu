@@ -19,14 +19,6 @@ namespace {
 
 using namespace hopper_grad;
 
-// (lse, delta) of 64 queries in a row; a query past the end gets p = exp2(s - infinity) = 0.
-__global__ void pair_rows(const float* lse, const float* delta, float2* rows, int64_t count, int seq, int padded) {
-  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i >= count) return;
-  const int64_t row = i / padded, at = row * seq + i % padded;
-  rows[i] = i % padded < seq ? make_float2(lse[at] * kLog2E, delta[at]) : make_float2(INFINITY, 0.0f);
-}
-
 #if defined(SIXTEEN_SM90A)
 
 // Of the 128 a thread that a block of 512 starts with: 2 x 208 + 64 + 32 = 4 x 128.
@@ -189,7 +181,7 @@ void launch_clusters(Launch& l, Kernel kernel, unsigned blocks, unsigned cluster
 
 bool hopper_grad_fits(const AttentionDims& d) { return d.heads == d.kv_heads || d.heads == 2 * d.kv_heads; }
 
-void attention_grad_hopper(Launch& l, const AttentionGrad<bf16>& a, const float* delta, const AttentionDims& d,
+void attention_grad_hopper(Launch& l, const AttentionGrad<bf16>& a, const float2* pairs, const AttentionDims& d,
                            float scale) {
   CHECK(d.head_dim == kHeadDim && hopper_grad_fits(d) && d.query_rows == d.seq && d.seq < (1 << 30));
   const int query_tiles = int(ceil_div(d.seq, kTile)), key_tiles = int(ceil_div(d.seq, kKeys)),
@@ -198,21 +190,17 @@ void attention_grad_hopper(Launch& l, const AttentionGrad<bf16>& a, const float*
   SIXTEEN_CUDA_CHECK(cudaGetDevice(&device));
   SIXTEEN_CUDA_CHECK(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
   const int64_t items = d.windows * d.heads, blocks = std::min<int64_t>(items, multiprocessors / cluster * cluster);
-  const int64_t rows = items * query_tiles * kTile;
   CHECK(items < (1 << 30));
-  float2* pairs = l.scratch<float2>(rows);
   const int chunk = std::min(kChunk, query_tiles);
   float4* sums = l.scratch<float4>(blocks * chunk * 8 * 128);
   float4* parts = l.scratch<float4>(chunk < query_tiles ? blocks * key_tiles * 16 * 256 : 0);
-  if (l.dry || rows == 0) return;
+  if (l.dry || items == 0) return;
   Backward p = {};
   p.dq = a.dq, p.dk = a.dk, p.dv = a.dv, p.add_dq = a.add_dq, p.add_dk = a.add_dk, p.add_dv = a.add_dv;
   p.rows = pairs, p.sums = sums, p.parts = parts;
   p.windows = int(d.windows), p.seq = int(d.seq), p.heads = int(d.heads), p.kv_heads = int(d.kv_heads);
   p.query_tiles = query_tiles, p.key_tiles = key_tiles, p.chunk = chunk;
   p.scale = scale, p.scale_log2 = scale * kLog2E;
-  launch(l, pair_rows, unsigned(ceil_div(rows, 256)), 256, 0, a.lse, delta, pairs, rows, int(d.seq),
-         query_tiles * kTile);
   const CUtensorMap maps[4] = {
       head_tiles(a.q, d.windows, d.seq, d.heads), head_tiles(a.k, d.windows, d.seq, d.kv_heads),
       head_tiles(a.v, d.windows, d.seq, d.kv_heads), head_tiles(a.dy, d.windows, d.seq, d.heads)};

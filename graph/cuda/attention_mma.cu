@@ -164,10 +164,4 @@ void attention_portable(Launch& l, const bf16* q, const bf16* k, const bf16* v, 
   launch(l, attention_forward, grid, kThreads, 0, ForwardArgs{q, k, v, keys, y, lse, d, scale});
 }
 
-void attention_mma(Launch& l, const bf16* q, const bf16* k, const bf16* v, const int32_t* keys, bf16* y, float* lse,
-                   const AttentionDims& d, float scale) {
-  if (on_hopper() && scale > 0) attention_hopper(l, q, k, v, keys, y, lse, d, scale);
-  else attention_portable(l, q, k, v, keys, y, lse, d, scale);
-}
-
 }  // namespace sixteen::cuda

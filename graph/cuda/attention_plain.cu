@@ -1,9 +1,9 @@
 // Causal attention for any head dim up to 128 in fp32 or bf16, forward and backward: a warp a query, or in the second half of
-// the backward a warp a key. It serves the golden data and odd shapes; bf16 at head dim 64 goes to attention_mma.cu.
+// the backward a warp a key. It serves the golden data and odd shapes; bf16 at head dim 64 goes to tensor cores.
 //
 // Keys come in tiles of 32 from the window's start, a lane a key; then each lane owns up to four of the head's dims.
 // Bites: slow by design (no tensor cores, no sharing between queries). A query's bits depend on its keys alone.
-#include "graph/cuda/kernels.h"
+#include "graph/cuda/attention.h"
 #include "graph/cuda/pack.cuh"
 
 namespace sixteen::cuda {
@@ -156,45 +156,29 @@ __global__ void __launch_bounds__(kWarps * 32) backward_keys(AttentionGrad<T> a,
 
 unsigned blocks(int64_t warps) { return static_cast<unsigned>(ceil_div(warps, kWarps)); }
 
-void check_dims(const AttentionDims& d) {
-  CHECK(d.heads % d.kv_heads == 0 && d.query_rows >= 1 && d.query_rows <= d.seq);
+void check_head_dim(const AttentionDims& d) {
   if (d.head_dim > kMaxDim) fail("cuda: attention with head dim ", d.head_dim, "; at most ", kMaxDim, " is supported");
-}
-
-template <class T>
-bool fits_mma(const AttentionDims& d) {
-  return std::is_same_v<T, bf16> && d.head_dim == 64;
 }
 
 }  // namespace
 
 template <class T>
-void attention(Launch& l, const T* q, const T* k, const T* v, const int32_t* keys, T* y, float* lse, const AttentionDims& d, float scale) {
-  check_dims(d);
-  CHECK(keys == nullptr || d.windows == 1);
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (fits_mma<T>(d) && aligned16(q, k, v, y)) return attention_mma(l, q, k, v, keys, y, lse, d, scale);
-  }
+void attention_plain(Launch& l, const T* q, const T* k, const T* v, const int32_t* keys, T* y, float* lse, const AttentionDims& d,
+                     float scale) {
+  check_head_dim(d);
   launch(l, forward<T>, blocks(d.windows * d.heads * d.query_rows), dim3(32, kWarps), 0, q, k, v, keys, y, lse, d, scale);
 }
 
 template <class T>
-void attention_grad(Launch& l, const AttentionGrad<T>& a, const AttentionDims& d, float scale) {
-  check_dims(d);
-  CHECK(d.query_rows == d.seq);
-  float* delta = l.scratch<float>(d.windows * d.heads * d.seq);
-  head_dots<T>(l, a.y, a.dy, delta, d.windows, d.seq, d.heads, d.head_dim);  // y . dy of each query, laid out as lse is
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (fits_mma<T>(d) && aligned16(a.q, a.k, a.v, a.dy, a.dq, a.dk, a.dv)) return attention_grad_mma(l, a, delta, d, scale);
-  }
-  const float* own = delta;
-  launch(l, backward_queries<T>, blocks(d.windows * d.heads * d.seq), dim3(32, kWarps), 0, a, own, d, scale);
-  launch(l, backward_keys<T>, blocks(d.windows * d.seq * d.kv_heads), dim3(32, kWarps), 0, a, own, d, scale);
+void attention_grad_plain(Launch& l, const AttentionGrad<T>& a, const float* delta, const AttentionDims& d, float scale) {
+  check_head_dim(d);
+  launch(l, backward_queries<T>, blocks(d.windows * d.heads * d.seq), dim3(32, kWarps), 0, a, delta, d, scale);
+  launch(l, backward_keys<T>, blocks(d.windows * d.seq * d.kv_heads), dim3(32, kWarps), 0, a, delta, d, scale);
 }
 
 #define SIXTEEN_INSTANTIATE(T)                                                                                    \
-  template void attention(Launch&, const T*, const T*, const T*, const int32_t*, T*, float*, const AttentionDims&, float); \
-  template void attention_grad(Launch&, const AttentionGrad<T>&, const AttentionDims&, float);
+  template void attention_plain(Launch&, const T*, const T*, const T*, const int32_t*, T*, float*, const AttentionDims&, float); \
+  template void attention_grad_plain(Launch&, const AttentionGrad<T>&, const float*, const AttentionDims&, float);
 SIXTEEN_INSTANTIATE(float)
 SIXTEEN_INSTANTIATE(bf16)
 #undef SIXTEEN_INSTANTIATE

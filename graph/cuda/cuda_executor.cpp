@@ -246,12 +246,18 @@ AttentionDims attention_dims(const Call& c, const Attrs& a) {
   return {c.rows(1) / a.seq, a.seq, a.query_rows, a.heads, a.kv_heads, c.dim(0) / a.heads};
 }
 
+template <class Call>
+AttentionDims xsa_dims(const Call& c, const Attrs& a) {
+  return {1, c.rows(0), c.rows(0), a.heads, a.kv_heads, c.dim(0) / a.heads};
+}
+
 template <class T, class Call>
 void run_attention_grad(Launch& l, const Call& c, const Attrs& a) {
-  const AttentionGrad<T> grad{c.template in<const T>(0),     c.template in<const T>(1), c.template in<const T>(2),
-                              c.template in<const T>(3),     c.template in<const float>(4), c.template in<const T>(5),
-                              c.template out<T>(0),          c.template out<T>(1),      c.template out<T>(2),
-                              c.adds(0),                     c.adds(1),                 c.adds(2)};
+  const float* along = c.n.op == Op::kAttentionXsaGrad ? c.template in<const float>(6) : nullptr;
+  const AttentionGrad<T> grad{c.template in<const T>(0),     c.template in<const T>(1), c.template in<const T>(2), c.template in<const T>(3),
+                              c.template in<const float>(4), along,                     c.template in<const T>(5), c.template out<T>(0),
+                              c.template out<T>(1),          c.template out<T>(2),      c.adds(0),                 c.adds(1),
+                              c.adds(2)};
   attention_grad<T>(l, grad, attention_dims(c, a), static_cast<float>(a.alpha));
 }
 
@@ -340,11 +346,14 @@ void CudaExecutor::run_typed(const Node& node) {
     case Op::kAttention:
       return attention<T>(l, c.in<X>(0), c.in<X>(1), c.in<X>(2), node.in.size() > 3 ? c.in<I>(3) : nullptr, c.out<T>(0), c.out<float>(1),
                           attention_dims(c, a), alpha);
-    case Op::kAttentionGrad: return run_attention_grad<T>(l, c, a);
-    case Op::kXsa: return xsa<T>(l, c.in<X>(0), c.in<X>(1), c.out<T>(0), c.rows(0), a.heads, a.kv_heads, c.dim(0) / a.heads);
+    case Op::kAttentionXsa:
+      return attention_xsa<T>(l, c.in<X>(0), c.in<X>(1), c.in<X>(2), c.out<T>(0), c.out<float>(1),
+                              node.out.size() > 2 ? c.out<float>(2) : nullptr, attention_dims(c, a), alpha);
+    case Op::kAttentionGrad: case Op::kAttentionXsaGrad: return run_attention_grad<T>(l, c, a);
+    case Op::kXsa:
+      return xsa<T>(l, c.in<X>(0), c.in<X>(1), c.out<T>(0), nullptr, xsa_dims(c, a));
     case Op::kXsaGrad:
-      return xsa_grad<T>(l, c.in<X>(0), c.in<X>(1), c.in<X>(2), c.out<T>(0), c.adds(0), c.out<T>(1), c.adds(1), c.rows(0), a.heads,
-                         a.kv_heads, c.dim(0) / a.heads);
+      return xsa_grad<T>(l, c.in<X>(0), c.in<X>(1), c.in<X>(2), c.out<T>(0), c.adds(0), c.out<T>(1), c.adds(1), xsa_dims(c, a));
     case Op::kHeadGate: return head_gate<T>(l, c.in<X>(0), c.in<X>(1), c.in<F>(2), c.out<T>(0), c.rows(0), a.heads, c.dim(0) / a.heads);
     case Op::kHeadGateGrad:
       return head_gate_grad<T>(l, c.in<X>(0), c.in<X>(1), c.in<F>(2), c.in<X>(3), c.out<T>(0), c.adds(0), c.out<T>(1), c.adds(1),

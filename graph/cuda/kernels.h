@@ -134,20 +134,12 @@ template <class T>
 void head_norm_grad(Launch& l, const T* x, const float* cos, const float* sin, const float* gain, const T* dy, T* dx, bool add,
                     float* dgain /*+=, may be null*/, const HeadNormShape& s, float eps);
 template <class T>
-void xsa(Launch& l, const T* y, const T* v, T* out, int64_t rows, int64_t heads, int64_t kv_heads, int64_t head_dim);
-template <class T>
-void xsa_grad(Launch& l, const T* y, const T* v, const T* dout, T* dy, bool add_dy, T* dv, bool add_dv, int64_t rows, int64_t heads,
-              int64_t kv_heads, int64_t head_dim);
-template <class T>
 void head_gate(Launch& l, const T* y, const T* z, const float* bias, T* out, int64_t rows, int64_t heads, int64_t head_dim);
 template <class T>
 void head_gate_grad(Launch& l, const T* y, const T* z, const float* bias, const T* dout, T* dy, bool add_dy, T* dz, bool add_dz,
                     float* dbias /*+=*/, int64_t rows, int64_t heads, int64_t head_dim);
-// dots[w, h, row] = a[w, row, h, :] . b[w, row, h, :]
-template <class T>
-void head_dots(Launch& l, const T* a, const T* b, float* dots, int64_t windows, int64_t seq, int64_t heads, int64_t head_dim);
 
-// --- attention_plain.cu (any head dim), attention_mma.cu and attention_grad_mma.cu (bf16, head dim 64)
+// --- attention.cu, and the files that its header names
 struct AttentionDims {
   int64_t windows, seq, query_rows, heads, kv_heads, head_dim;
   bool operator==(const AttentionDims&) const = default;
@@ -155,20 +147,22 @@ struct AttentionDims {
 // keys (may be null): of the seq rows of k and v that many are there so far, and the queries are the last of them; one window.
 template <class T>
 void attention(Launch& l, const T* q, const T* k, const T* v, const int32_t* keys, T* y, float* lse, const AttentionDims& d, float scale);
+template <class T>  // along may be null
+void attention_xsa(Launch& l, const T* q, const T* k, const T* v, T* z, float* lse, float* along, const AttentionDims& d, float scale);
 template <class T>
 struct AttentionGrad {
-  const T *q, *k, *v, *y;
-  const float* lse;
+  const T *q, *k, *v, *y;  // y: of attention_xsa z
+  const float *lse, *along;  // along: of attention_xsa, else null
   const T* dy;
   T *dq, *dk, *dv;
   bool add_dq, add_dk, add_dv;
 };
 template <class T>
-void attention_grad(Launch& l, const AttentionGrad<T>& a, const AttentionDims& d, float scale);
-void attention_mma(Launch& l, const bf16* q, const bf16* k, const bf16* v, const int32_t* keys, bf16* y, float* lse, const AttentionDims& d,
-                   float scale);
-// delta [windows, heads, seq] = rows' y . dy
-void attention_grad_mma(Launch& l, const AttentionGrad<bf16>& a, const float* delta, const AttentionDims& d, float scale);
+void attention_grad(Launch& l, AttentionGrad<T> a, const AttentionDims& d, float scale);
+template <class T>  // of queries at all positions or the last; along may be null; out may be y
+void xsa(Launch& l, const T* y, const T* v, T* out, float* along, const AttentionDims& d);
+template <class T>
+void xsa_grad(Launch& l, const T* y, const T* v, const T* dout, T* dy, bool add_dy, T* dv, bool add_dv, const AttentionDims& d);
 
 // --- loss.cu
 template <class T>

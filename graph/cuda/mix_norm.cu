@@ -32,7 +32,10 @@ __device__ inline void leave_sums(const Floats<V> (&sums)[2][kPacks], float* par
 #pragma unroll
   for (int s = 0; s < 2; ++s) {
 #pragma unroll
-    for (int p = 0; p < kPacks; ++p) store<V>(sums[s][p], &shared[threadIdx.y][(p * 32 + threadIdx.x) * V]);
+    for (int p = 0; p < kPacks; ++p) {
+#pragma unroll
+      for (int i = 0; i < V; ++i) shared[threadIdx.y][(p * 32 + threadIdx.x) * V + i] = sums[s][p].v[i];
+    }
     __syncthreads();
     for (int c = threadIdx.y * 32 + threadIdx.x; c < kDim; c += kWarps * 32) {
       float total = 0;

@@ -26,13 +26,80 @@ __device__ inline void from_float(float x, bf16* out) { *out = __float2bfloat16_
 __device__ inline float rounded_bf16(float x) { return __bfloat162float(__float2bfloat16_rn(x)); }
 __device__ inline float maybe_rounded(float x, bool round) { return round ? rounded_bf16(x) : x; }
 
+// Moved as one word: left to itself the compiler sometimes stores a pack two or four bytes at a time.
+template <size_t kBytes>
+struct WordOf;
+template <>
+struct WordOf<2> {
+  using type = uint16_t;
+};
+template <>
+struct WordOf<4> {
+  using type = uint32_t;
+};
+template <>
+struct WordOf<8> {
+  using type = uint2;
+};
+template <>
+struct WordOf<16> {
+  using type = uint4;
+};
+template <int V, class T>
+using Word = typename WordOf<sizeof(Packed<T, V>)>::type;
+
+template <int V, class T>
+__device__ inline Packed<T, V> load_pack(const T* p) {
+  return __builtin_bit_cast(Packed<T, V>, *reinterpret_cast<const Word<V, T>*>(p));
+}
+
+// To global memory.
+template <int V, class T>
+__device__ inline void store_pack(const Packed<T, V>& x, T* p) {
+  const auto word = __builtin_bit_cast(Word<V, T>, x);
+  if constexpr (sizeof(word) == 16) __stwb(reinterpret_cast<uint4*>(p), word);
+  else *reinterpret_cast<Word<V, T>*>(p) = word;
+}
+
+// bf16 in pairs: an instruction an element to unpack and one a pair to pack; taken one by one both cost twice that.
+template <int V, class T>
+__device__ inline Floats<V> unpack(const Packed<T, V>& packed) {
+  Floats<V> result;
+  if constexpr (std::is_same_v<T, bf16> && V % 2 == 0) {
+    const auto pairs = __builtin_bit_cast(Packed<uint32_t , V / 2>, packed);
+#pragma unroll
+    for (int i = 0; i < V / 2; ++i) {
+      result.v[2 * i] = __uint_as_float(pairs.v[i] << 16);
+      result.v[2 * i + 1] = __uint_as_float(pairs.v[i] & 0xffff0000u);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < V; ++i) result.v[i] = to_float(packed.v[i]);
+  }
+  return result;
+}
+
+template <class T, int V>
+__device__ inline Packed<T, V> pack(const Floats<V>& x) {
+  if constexpr (std::is_same_v<T, bf16> && V % 2 == 0) {
+    Packed<uint32_t, V / 2> pairs;
+#pragma unroll
+    for (int i = 0; i < V / 2; ++i) {
+      const __nv_bfloat162 pair = __floats2bfloat162_rn(x.v[2 * i], x.v[2 * i + 1]);
+      pairs.v[i] = reinterpret_cast<const uint32_t&>(pair);
+    }
+    return __builtin_bit_cast(Packed<T , V>, pairs);
+  } else {
+    Packed<T, V> packed;
+#pragma unroll
+    for (int i = 0; i < V; ++i) from_float(x.v[i], &packed.v[i]);
+    return packed;
+  }
+}
+
 template <int V, class T>
 __device__ inline Floats<V> load(const T* p) {
-  const Packed<T, V> packed = *reinterpret_cast<const Packed<T, V>*>(p);
-  Floats<V> result;
-#pragma unroll
-  for (int i = 0; i < V; ++i) result.v[i] = to_float(packed.v[i]);
-  return result;
+  return unpack(load_pack<V>(p));
 }
 
 // Eight floats are two 16-byte accesses.
@@ -44,10 +111,7 @@ __device__ inline Floats<8> load<8, float>(const float* p) {
 
 template <int V, class T>
 __device__ inline void store(const Floats<V>& x, T* p) {
-  Packed<T, V> packed;
-#pragma unroll
-  for (int i = 0; i < V; ++i) from_float(x.v[i], &packed.v[i]);
-  *reinterpret_cast<Packed<T, V>*>(p) = packed;
+  store_pack<V>(pack<T>(x), p);
 }
 
 template <>

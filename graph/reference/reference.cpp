@@ -90,22 +90,40 @@ void attention(const ReferenceCall& c) {
   c.write(1, lse);
 }
 
-void xsa(const ReferenceCall& c) {
-  const Attrs& a = c.node.attrs;
-  const int64_t dim = c.in_shape(0)[1] / a.heads;
-  Numbers y = c.in(0);
-  for (int64_t row = 0; row < c.in_shape(0)[0]; ++row) {
+// In place on y [rows, heads * dim]; the value of row r is v's row value_row(r). Returns y . vhat of each head.
+template <class F>
+Numbers remove_values(Numbers& y, const Numbers& values, const Attrs& a, int64_t dim, F value_row) {
+  Numbers along(y.size() / static_cast<size_t>(dim));
+  for (int64_t row = 0; row < static_cast<int64_t>(along.size()) / a.heads; ++row) {
     for (int64_t h = 0; h < a.heads; ++h) {
-      const double* v = &c.in(1)[(row * a.kv_heads + h / (a.heads / a.kv_heads)) * dim];
+      const double* v = &values[(value_row(row) * a.kv_heads + h / (a.heads / a.kv_heads)) * dim];
       double* out = &y[(row * a.heads + h) * dim];
       double squares = 0, dot = 0;
       for (int64_t d = 0; d < dim; ++d) squares += v[d] * v[d];
       const double norm = std::max(std::sqrt(squares), 1e-12);
       for (int64_t d = 0; d < dim; ++d) dot += out[d] * v[d] / norm;
       for (int64_t d = 0; d < dim; ++d) out[d] -= dot * v[d] / norm;
+      along[row * a.heads + h] = dot;
     }
   }
+  return along;
+}
+
+void xsa(const ReferenceCall& c) {
+  Numbers y = c.in(0);
+  remove_values(y, c.in(1), c.node.attrs, c.in_shape(0)[1] / c.node.attrs.heads, [](int64_t row) { return row; });
   c.write(0, y);
+}
+
+void attention_xsa(const ReferenceCall& c) {
+  const Attrs& a = c.node.attrs;
+  attention(c);
+  Numbers y = c.out_before(0);
+  const Numbers along = remove_values(y, c.in(2), a, c.in_shape(0)[1] / a.heads, [&](int64_t row) {
+    return row / a.query_rows * a.seq + a.seq - a.query_rows + row % a.query_rows;
+  });
+  c.write(0, y);
+  if (c.node.out.size() > 2) c.write(2, along);
 }
 
 void softcap(const ReferenceCall& c) {
@@ -198,6 +216,7 @@ std::vector<Numbers> run_reference(const Graph& graph, const std::map<ValueId, N
       case Op::kLinearLeakyReluSq: linear_leaky_relu_sq(call); break;
       case Op::kHeadNorm: head_norm(call); break;
       case Op::kAttention: attention(call); break;
+      case Op::kAttentionXsa: attention_xsa(call); break;
       case Op::kXsa: xsa(call); break;
       case Op::kSoftcap: softcap(call); break;
       case Op::kHeadHints: head_hints(call); break;

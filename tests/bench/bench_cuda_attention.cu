@@ -64,6 +64,14 @@ void randomize(const Buffer<bf16>& x, uint64_t seed, float size) {
   SIXTEEN_CUDA_CHECK(cudaGetLastError());
 }
 
+// What Hopper's backward reads of a query: (lse in log2 units, delta), (infinity, 0) past the end.
+__global__ void pair_rows(const float* lse, const float* delta, float2* rows, int64_t count, int seq, int padded) {
+  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i >= count) return;
+  const int64_t at = i / padded * seq + i % padded;
+  rows[i] = i % padded < seq ? make_float2(lse[at] * kLog2E, delta[at]) : make_float2(INFINITY, 0.0f);
+}
+
 // --- fp64
 
 struct Reference {
@@ -162,13 +170,24 @@ struct Case {
     if (d.query_rows == d.seq) reference_keys<<<unsigned(ceil_div(d.windows * d.seq * d.kv_heads, 64)), 64>>>(r);
     SIXTEEN_CUDA_CHECK(cudaDeviceSynchronize());
   }
-  void forward(Launch& l, bool hopper) {
-    (hopper ? attention_hopper : attention_portable)(l, q.data(), k.data(), v.data(), y.data(), lse.data(), d, kScale);
+  void forward(Launch& l, bool hopper, const XsaOutput& xsa = {}) {
+    if (hopper) attention_hopper(l, q.data(), k.data(), v.data(), nullptr, y.data(), lse.data(), xsa, d, kScale);
+    else attention_portable(l, q.data(), k.data(), v.data(), nullptr, y.data(), lse.data(), d, kScale);
   }
   void backward(Launch& l, bool hopper, bool add) {
-    const AttentionGrad<bf16> a = {q.data(),  k.data(),  v.data(),  y.data(), lse.data(), dy.data(),
+    const AttentionGrad<bf16> a = {q.data(),  k.data(),  v.data(),  y.data(), lse.data(), nullptr, dy.data(),
                                    dq.data(), dk.data(), dv.data(), add,      add,        add};
-    (hopper ? attention_grad_hopper : attention_grad_portable)(l, a, delta.data(), d, kScale);
+    if (!hopper) return attention_grad_portable(l, a, delta.data(), d, kScale);
+    const int64_t padded = ceil_div(d.seq, kTile) * kTile, count = d.windows * d.heads * padded;
+    float2* pairs = l.scratch<float2>(count);
+    launch(l, pair_rows, unsigned(ceil_div(count, 256)), 256, 0, lse.data(), delta.data(), pairs, count, int(d.seq), int(padded));
+    attention_grad_hopper(l, a, pairs, d, kScale);
+  }
+  // As a graph does it: lse stands in for along, whose value costs nothing.
+  void backward_xsa(Launch& l) {
+    const AttentionGrad<bf16> a = {q.data(),  k.data(),  v.data(),  y.data(), lse.data(), lse.data(), dy.data(),
+                                   dq.data(), dk.data(), dv.data(), false,    false,      false};
+    attention_grad<bf16>(l, a, d, kScale);
   }
   bool guarded() const {
     return y.guarded() && lse.guarded() && dq.guarded() && dk.guarded() && dv.guarded() && q.guarded() && k.guarded() &&
@@ -305,7 +324,7 @@ void bench(AttentionDims d, bool hopper) {
   SIXTEEN_CUDA_CHECK(cudaMemset(c.delta.data(), 0, c.delta.bytes()));
   Launch sizing(nullptr, nullptr), l(nullptr, nullptr);
   sizing.dry = true;
-  if (d.query_rows == d.seq) c.backward(sizing, hopper, false);
+  if (d.query_rows == d.seq) c.backward(sizing, hopper, false), sizing.begin_node(), c.backward_xsa(sizing);
   Buffer<char> memory(int64_t(sizing.scratch_needed()));
   l.set_scratch(reinterpret_cast<std::byte*>(memory.data()), memory.bytes());
   const double skipped = double(d.seq - d.query_rows);
@@ -314,9 +333,14 @@ void bench(AttentionDims d, bool hopper) {
   std::printf("%s %ld x %ld (%ld), %ld/%ld: forward %.3f ms %.0f TFLOP/s", hopper ? "hopper  " : "portable",
               long(d.windows), long(d.seq), long(d.query_rows), long(d.heads), long(d.kv_heads), forward,
               4 * kHeadDim * pairs / forward * 1e-9);
+  if (hopper) {
+    Buffer<float> along(c.lse.count);
+    std::printf(", with XSA %.3f ms", median_ms(20, [&] { l.begin_node(), c.forward(l, hopper, {true, along.data()}); }));
+  }
   if (d.query_rows == d.seq) {
     const double backward = median_ms(20, [&] { l.begin_node(), c.backward(l, hopper, false); });
     std::printf(", backward %.3f ms %.0f TFLOP/s", backward, 10 * kHeadDim * pairs / backward * 1e-9);
+    if (hopper) std::printf(", with XSA's %.3f ms", median_ms(20, [&] { l.begin_node(), c.backward_xsa(l); }));
   }
   std::printf("\n");
   std::fflush(stdout);

@@ -39,18 +39,22 @@ Device* card() {
 // Attention as tensor cores run it: tiles that are not full, several of them, queries at the end only.
 std::vector<OpCase> make_table() {
   std::vector<OpCase> table = op_cases();
-  const auto attention = [](AttentionShape s, bool differentiate) {
+  const auto attention = [](AttentionShape s, bool differentiate, bool xsa = false) {
     return [=](CaseBuilder& c) {
       const auto rows = [&](const char* name, int64_t count, int64_t heads) {
         return differentiate ? c.rows(name, count, heads * 64) : c.given_rows(name, count, heads * 64);
       };
       const ValueId q = rows("q", s.query_rows, s.heads), k = rows("k", s.seq, s.kv_heads), v = rows("v", s.seq, s.kv_heads);
-      c.output(c.b.attention(q, k, v, s, 0.15), differentiate);
+      c.output(xsa ? c.b.attention_xsa(q, k, v, s, 0.15, differentiate) : c.b.attention(q, k, v, s, 0.15), differentiate);
     };
   };
   table.push_back({"attention64_tiles", 2, attention({4, 2, 256, 256}, true), 1e-5});
   table.push_back({"attention64_ragged", 3, attention({4, 1, 331, 331}, true), 1e-5});
   table.push_back({"attention64_tail", 3, attention({4, 2, 331, 77}, false), 1e-5});
+  table.push_back({"attention64_xsa_tiles", 2, attention({4, 2, 256, 256}, true, true), 1e-5});
+  table.push_back({"attention64_xsa_alone", 2, attention({2, 2, 331, 331}, true, true), 1e-5});   // each head with keys of its own
+  table.push_back({"attention64_xsa_ragged", 3, attention({4, 1, 331, 331}, true, true), 1e-5});
+  table.push_back({"attention64_xsa_tail", 3, attention({4, 2, 331, 77}, false, true), 1e-5});
   const auto linear = [](int64_t in, int64_t out) {
     return [=](CaseBuilder& c) { c.output(c.b.linear(c.rows("x", 1, in), c.weight("w", {out, in})), true); };
   };
@@ -280,15 +284,33 @@ INSTANTIATE_TEST_SUITE_P(Table, CudaOpTest, ::testing::ValuesIn(all_indices()),
 TEST(CudaAttention, TailQueriesHaveTheSameBits) {
   if (card() == nullptr) GTEST_SKIP() << "no CUDA card";
   const int64_t windows = 2, seq = 450, heads = 4, kv_heads = 2, dim = 64;
-  const auto run = [&](int64_t query_rows) {
+  const auto run = [&](int64_t query_rows, bool xsa) {
     CaseBuilder c(DType::kBF16, {0, windows}, false);
     const ValueId q = c.b.tail_rows(c.given_rows("q", seq, heads * dim), seq, query_rows);
     const ValueId k = c.given_rows("k", seq, kv_heads * dim), v = c.given_rows("v", seq, kv_heads * dim);
-    const ValueId y = c.b.attention(q, k, v, {heads, kv_heads, seq, query_rows}, 0.25);
+    const AttentionShape shape{heads, kv_heads, seq, query_rows};
+    const ValueId y = xsa ? c.b.attention_xsa(q, k, v, shape, 0.25, false) : c.b.attention(q, k, v, shape, 0.25);
     c.output(query_rows == seq ? c.b.tail_rows(y, seq, 70) : y, false);
     return run_case(c.finish(), *card()).at("out.0");
   };
-  EXPECT_TRUE(same_bits(run(70), run(seq)));
+  for (const bool xsa : {false, true}) EXPECT_TRUE(same_bits(run(70, xsa), run(seq, xsa))) << xsa;
+}
+
+// Whoever makes z, a kernel as it writes or a pass of its own, takes y as it is stored.
+TEST(CudaAttention, XsaInItHasTheBitsOfXsaBehindIt) {
+  if (card() == nullptr) GTEST_SKIP() << "no CUDA card";
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    for (const AttentionShape s : {AttentionShape{4, 2, 450, 70}, {3, 3, 200, 200}, {8, 2, 130, 130}}) {
+      CaseBuilder c(dtype, {0, 2}, false);
+      const ValueId q = c.given_rows("q", s.query_rows, s.heads * 64);
+      const ValueId k = c.given_rows("k", s.seq, s.kv_heads * 64), v = c.given_rows("v", s.seq, s.kv_heads * 64);
+      c.output(c.b.attention_xsa(q, k, v, s, 0.25, true), false);
+      const ValueId own = c.b.tail_rows(v, s.seq, s.query_rows);
+      c.output(c.b.xsa(c.b.attention(q, k, v, s, 0.25), own, s.heads, s.kv_heads), false);
+      const Results found = run_case(c.finish(), *card());
+      EXPECT_TRUE(same_bits(found.at("out.0"), found.at("out.1"))) << s.heads << " heads of " << s.query_rows << " queries";
+    }
+  }
 }
 
 TEST(CudaDevice, HashesLeavesAsTheCpuDoes) {
