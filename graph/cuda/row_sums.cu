@@ -114,26 +114,50 @@ void add_scaled_grad(Launch& l, const T* a, const float* s, const T* dy, T* da, 
                  AddTo{ds});
 }
 
+template <class T, int V, int N>
+struct RowPacks {
+  Packed<T, V> v[N];
+  __device__ Floats<V> floats(int n) const { return unpack(v[n]); }
+};
+
+template <int V, class T, class... Rest>
+__device__ inline auto row_packs(int64_t at, const T* first, Rest... rest) {
+  return RowPacks<T, V, 1 + sizeof...(rest)>{{load_pack<V>(first + at), load_pack<V>(rest + at)...}};
+}
+
+template <int V, int N>
+struct ColumnFloats {
+  Floats<V> v[N];
+};
+
 // y = g x + (1 - g) w skip: dw = (1 - g) sum skip dy, dgate = g (1 - g) sum (x - w skip) dy
 template <class T>
 void skip_gate_grad(Launch& l, const T* x, const T* skip, const float* w, const float* gate, const T* dy, T* dx, bool add_dx,
                     T* dskip, bool add_dskip, float* dw, float* dgate, int64_t rows, int64_t dim) {
   const int n = static_cast<int>(dim);
   sum_rows<2, T>(l, dim % kWide<T> == 0 && aligned16(x, skip, w, gate, dy, dx, dskip), rows, dim,
-                 [=] __device__(auto width, int64_t, int64_t at, int column, auto* sum) {
+                 [=] __device__(auto width, int column) {
                    constexpr int V = decltype(width)::value;
-                   const Floats<V> d = load<V>(dy + at), a = load<V>(x + at), b = load<V>(skip + at);
-                   Floats<V> weight = load<V>(w + column), g = load<V>(gate + column);
+                   ColumnFloats<V, 2> c = {{load<V>(w + column), load<V>(gate + column)}};
+#pragma unroll
+                   for (int i = 0; i < V; ++i) c.v[1].v[i] = sigmoid(c.v[1].v[i]);
+                   return c;
+                 },
+                 [=] __device__(auto width, int64_t at) { return row_packs<decltype(width)::value>(at, dy, x, skip); },
+                 [=] __device__(auto width, int64_t, int64_t at, int, const auto& c, const auto& in, auto* sum) {
+                   constexpr int V = decltype(width)::value;
+                   const Floats<V> d = in.floats(0), a = in.floats(1), b = in.floats(2);
+                   Floats<V> da, db;
 #pragma unroll
                    for (int i = 0; i < V; ++i) {
-                     const float open = sigmoid(g.v[i]);
+                     const float weight = c.v[0].v[i], open = c.v[1].v[i];
                      sum[0].v[i] += b.v[i] * d.v[i];
-                     sum[1].v[i] += (a.v[i] - weight.v[i] * b.v[i]) * d.v[i];
-                     g.v[i] = open * d.v[i];
-                     weight.v[i] *= (1.0f - open) * d.v[i];
+                     sum[1].v[i] += (a.v[i] - weight * b.v[i]) * d.v[i];
+                     da.v[i] = open * d.v[i];
+                     db.v[i] = weight * ((1.0f - open) * d.v[i]);
                    }
-                   put<V>(g, dx + at, add_dx);
-                   put<V>(weight, dskip + at, add_dskip);
+                   put<V>(da, dx + at, add_dx);
+                   put<V>(db, dskip + at, add_dskip);
                  },
                  [=] __device__(int i, float sum) {
                    const float g = sigmoid(gate[i < n ? i : i - n]);
@@ -148,23 +172,31 @@ void lane_mix_grad(Launch& l, const LaneMix<T>& in, const T* dy, const LaneMixGr
   float* sums = l.scratch<float>(3 * dim);
   const bool wide = dim % kWide<T> == 0 && aligned16(in.lane, in.a, in.f, in.sa, in.sf, dy, out.lane, out.a, out.f);
   sum_rows<3, T>(l, wide, rows, dim,
-                 [=] __device__(auto width, int64_t, int64_t at, int column, auto* sum) {
+                 [=] __device__(auto width, int column) {
                    constexpr int V = decltype(width)::value;
-                   const Floats<V> d = load<V>(dy + at), lane = load<V>(in.lane + at), a = load<V>(in.a + at), f = load<V>(in.f + at);
-                   Floats<V> sa = load<V>(in.sa + column), sf = load<V>(in.sf + column), dl;
-                   const float r = *in.r, pa = *in.pa, pf = *in.pf;
+                   ColumnFloats<V, 2> c = {{load<V>(in.sa + column), load<V>(in.sf + column)}};
+#pragma unroll
+                   for (int i = 0; i < V; ++i) c.v[0].v[i] *= *in.pa, c.v[1].v[i] *= *in.pf;
+                   return c;
+                 },
+                 [=] __device__(auto width, int64_t at) { return row_packs<decltype(width)::value>(at, dy, in.lane, in.a, in.f); },
+                 [=] __device__(auto width, int64_t, int64_t at, int, const auto& c, const auto& packs, auto* sum) {
+                   constexpr int V = decltype(width)::value;
+                   const Floats<V> d = packs.floats(0), lane = packs.floats(1), a = packs.floats(2), f = packs.floats(3);
+                   const float r = *in.r;
+                   Floats<V> dl, da, df;
 #pragma unroll
                    for (int i = 0; i < V; ++i) {
                      sum[0].v[i] += d.v[i] * lane.v[i];
                      sum[1].v[i] += d.v[i] * a.v[i];
                      sum[2].v[i] += d.v[i] * f.v[i];
                      dl.v[i] = r * d.v[i];
-                     sa.v[i] *= pa * d.v[i];
-                     sf.v[i] *= pf * d.v[i];
+                     da.v[i] = c.v[0].v[i] * d.v[i];
+                     df.v[i] = c.v[1].v[i] * d.v[i];
                    }
                    put<V>(dl, out.lane + at, out.add_lane);
-                   put<V>(sa, out.a + at, out.add_a);
-                   put<V>(sf, out.f + at, out.add_f);
+                   put<V>(da, out.a + at, out.add_a);
+                   put<V>(df, out.f + at, out.add_f);
                  },
                  [=] __device__(int i, float sum) {
                    sums[i] = sum;

@@ -13,9 +13,19 @@ namespace sixteen::cuda {
 constexpr int64_t kRowParts = 1056;  // eight a multiprocessor of an H100: whatever fits at a time, the last ones are few
 constexpr int kSumLanes = 32, kSumRows = 8;  // a block: columns' packs x rows
 
-template <int S, int V, class Body>
+// A pass over rows in three steps, so that the loads of a row are under way while the row before is computed and stored: what a
+// column needs (prepare), what a row's pack is made of (fetch), and the rest (use). `use` may store what other rows do not fetch.
+template <class Prepare, class Fetch, class Use>
+struct RowSteps {
+  Prepare prepare;  // (width, column)
+  Fetch fetch;      // (width, element)
+  Use use;          // (width, row, element, column, prepared, fetched, sums[S])
+};
+
+template <int S, int V, class Steps>
 __global__ void __launch_bounds__(kSumLanes* kSumRows) sum_rows_part(int64_t rows, int64_t rows_a_part, int dim, float* parts,
-                                                                     Body body) {
+                                                                     Steps steps) {
+  constexpr std::integral_constant<int, V> width;
   const int column = (blockIdx.y * kSumLanes + threadIdx.x) * V;
   Floats<V> sums[S];
 #pragma unroll
@@ -25,8 +35,13 @@ __global__ void __launch_bounds__(kSumLanes* kSumRows) sum_rows_part(int64_t row
   }
   const int64_t first = blockIdx.x * rows_a_part, end = min(rows, first + rows_a_part);
   if (column < dim) {
-    for (int64_t row = first + threadIdx.y; row < end; row += kSumRows) {
-      body(std::integral_constant<int, V>(), row, row * dim + column, column, sums);
+    int64_t row = first + threadIdx.y;
+    const auto prepared = steps.prepare(width, column);
+    auto next = steps.fetch(width, min(row, rows - 1) * dim + column);
+    for (; row < end; row += kSumRows) {
+      const auto fetched = next;
+      next = steps.fetch(width, min(row + kSumRows, rows - 1) * dim + column);
+      steps.use(width, row, row * dim + column, column, prepared, fetched, sums);
     }
   }
   __shared__ float shared[kSumRows][kSumLanes * V];
@@ -53,6 +68,7 @@ __global__ void __launch_bounds__(1024) sum_parts(int64_t parts, int columns, co
   const int lane = threadIdx.x % 32, group = threadIdx.x / 32, column = blockIdx.x * 32 + lane;
   float total = 0;
   if (column < columns) {
+#pragma unroll 11  // 33 rounds of the most parts
     for (int64_t p = group; p < parts; p += 32) total += partial[p * columns + column];
   }
   shared[group][lane] = total;
@@ -63,21 +79,38 @@ __global__ void __launch_bounds__(1024) sum_parts(int64_t parts, int columns, co
   finish(column, total);
 }
 
-// body(width, row, element, column, sums[S]) for every pack of every row; then finish(s * dim + column, sum).
-template <int S, class T, class Body, class Finish>
-void sum_rows(Launch& l, bool wide, int64_t rows, int64_t dim, Body body, Finish finish) {
+// The steps for every pack of every row; then finish(s * dim + column, sum).
+template <int S, class T, class Prepare, class Fetch, class Use, class Finish>
+void sum_rows(Launch& l, bool wide, int64_t rows, int64_t dim, Prepare prepare, Fetch fetch, Use use, Finish finish) {
+  using Steps = RowSteps<Prepare, Fetch, Use>;
   const int64_t rows_a_part = std::max<int64_t>(kSumRows, ceil_div(rows, kRowParts)), parts = ceil_div(rows, rows_a_part);
   float* partial = l.scratch<float>(parts * S * dim);
   const auto pass = [&](auto width) {
     constexpr int V = decltype(width)::value;
     const dim3 grid(static_cast<unsigned>(parts), static_cast<unsigned>(ceil_div(dim, kSumLanes * V)));
-    launch(l, sum_rows_part<S, V, Body>, grid, dim3(kSumLanes, kSumRows), 0, rows, rows_a_part, static_cast<int>(dim), partial,
-           body);
+    launch(l, sum_rows_part<S, V, Steps>, grid, dim3(kSumLanes, kSumRows), 0, rows, rows_a_part, static_cast<int>(dim), partial,
+           Steps{prepare, fetch, use});
   };
   if (wide) pass(std::integral_constant<int, kWide<T>>());
   else pass(std::integral_constant<int, 1>());
   launch(l, sum_parts<Finish>, static_cast<unsigned>(ceil_div(S * dim, 32)), 1024, 0, parts, static_cast<int>(S * dim),
          static_cast<const float*>(partial), finish);
+}
+
+struct Nothing {
+  template <class... Any>
+  __device__ Nothing operator()(Any...) const {
+    return {};
+  }
+};
+
+// The same in one step: body(width, row, element, column, sums[S]).
+template <int S, class T, class Body, class Finish>
+void sum_rows(Launch& l, bool wide, int64_t rows, int64_t dim, Body body, Finish finish) {
+  const auto use = [=] __device__(auto width, int64_t row, int64_t at, int column, Nothing, Nothing, auto* sums) {
+    body(width, row, at, column, sums);
+  };
+  sum_rows<S, T>(l, wide, rows, dim, Nothing(), Nothing(), use, finish);
 }
 
 }  // namespace sixteen::cuda

@@ -1,6 +1,6 @@
 // Ops that need a sum or a maximum over a row: RMS norm, its gradient, fake quantisation. A warp a row.
 //
-// Floor: read once, written once; the second look at a row comes out of L1.
+// Floor: read once, written once; the second look at a row comes out of L1, in norms of the model's width out of registers.
 // Bites: a lane's elements and the butterfly's order depend on the width alone: row-invariant.
 #include "graph/cuda/kernels.h"
 #include "graph/cuda/pack.cuh"
@@ -24,12 +24,38 @@ void warp_rows(Launch& l, bool wide, int64_t rows, int64_t dim, Body body) {
   else launch(l, each_warp_row<1, Body>, blocks, dim3(32, kWarps), 0, rows, dim, body);
 }
 
+// y = alpha x / rms of a row whose packs `take` gives and `give` gets, with (pack, column): kPacks of them a lane, all taken first.
+template <int V, int kPacks, class Take, class Give>
+__device__ inline void norm_row(int lane, float alpha, float eps, Take take, Give give) {
+  Floats<V> v[kPacks];
+  float squares = 0;
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) v[p] = take((p * 32 + lane) * V);
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) {
+#pragma unroll
+    for (int i = 0; i < V; ++i) squares += v[p].v[i] * v[p].v[i];
+  }
+  const float factor = alpha / sqrtf(warp_sum(squares) / static_cast<float>(kPacks * 32 * V) + eps);
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) give(v[p], factor, (p * 32 + lane) * V);
+}
+
 }  // namespace
 
 template <class T>
 void rms_norm(Launch& l, const T* x, T* y, int64_t rows, int64_t dim, float alpha, float eps) {
   warp_rows<T>(l, dim % kWide<T> == 0 && aligned16(x, y), rows, dim, [=] __device__(auto width, int64_t at, int lane) {
     constexpr int V = decltype(width)::value;
+    if (V > 1 && dim == 64 * V) {
+      return norm_row<V, 2>(
+          lane, alpha, eps, [&](int c) { return load<V>(x + at + c); },
+          [&](Floats<V> v, float factor, int c) {
+#pragma unroll
+            for (int i = 0; i < V; ++i) v.v[i] *= factor;
+            store<V>(v, y + at + c);
+          });
+    }
     float squares = 0;
     for (int64_t c = lane * V; c < dim; c += 32 * V) {
       const Floats<V> v = load<V>(x + at + c);
@@ -57,6 +83,14 @@ void mix_norm(Launch& l, const T* x, const T* x0, const float* mix, T* y, T* m, 
       for (int i = 0; i < V; ++i) a.v[i] = maybe_rounded(ma.v[i] * a.v[i] + mb.v[i] * b.v[i], std::is_same_v<T, bf16>);
       return a;
     };
+    if (V > 1 && dim == 64 * V) {
+      return norm_row<V, 2>(lane, alpha, eps, mixed, [&](Floats<V> v, float factor, int c) {
+        if (m != nullptr) store<V>(v, m + at + c);
+#pragma unroll
+        for (int i = 0; i < V; ++i) v.v[i] *= factor;
+        store<V>(v, y + at + c);
+      });
+    }
     float squares = 0;
     for (int64_t c = lane * V; c < dim; c += 32 * V) {
       const Floats<V> v = mixed(c);
