@@ -81,7 +81,7 @@ int64_t PackedTensor::numel() const {
   return product;
 }
 
-std::vector<float> PackedTensor::dequantise() const {
+std::vector<float> PackedTensor::unrounded() const {
   std::vector<float> values(static_cast<size_t>(numel()));
   if (bits == 0) {
     fill_plain(*this, &values);
@@ -99,6 +99,11 @@ std::vector<float> PackedTensor::dequantise() const {
       }
     }
   }
+  return values;
+}
+
+std::vector<float> PackedTensor::dequantise() const {
+  std::vector<float> values = unrounded();
   if (round_bf16) {
     for (float& value : values) value = round_to_bf16(value);
   }

@@ -35,6 +35,7 @@ struct PackedTensor {
   int64_t numel() const;
   int64_t rows() const { return shape.empty() ? 1 : shape[0]; }
   std::vector<float> dequantise() const;  // [numel]
+  std::vector<float> unrounded() const;   // before round_bf16
 };
 
 struct StreamOptions {

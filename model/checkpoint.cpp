@@ -3,9 +3,11 @@
 #include "model/checkpoint.h"
 
 #include <cmath>
+#include <ranges>
 #include <set>
 
 #include "formats/error.h"
+#include "model/corrections.h"
 
 namespace sixteen {
 
@@ -148,11 +150,12 @@ Model load_artifact_model(const std::string& path) {
 }
 
 Model unpack(const Artifact& artifact, const std::string& where) {
-  Model model = empty_model(artifact.config_json, artifact.tensors, where);
-  for (const PackedTensor& tensor : artifact.tensors) {
-    const std::vector<float> values = tensor.dequantise();
-    check_finite(values, tensor.name, where);
-    std::copy(values.begin(), values.end(), model.store.tensor(tensor.name).begin());
+  const std::vector<const PackedTensor*> tensors = corrected_tensors(artifact, where);
+  Model model = empty_model(artifact.config_json, tensors | std::views::transform([](const PackedTensor* t) -> const PackedTensor& { return *t; }), where);
+  for (const PackedTensor* tensor : tensors) {
+    const std::vector<float> values = corrected_values(artifact, *tensor);
+    check_finite(values, tensor->name, where);
+    std::copy(values.begin(), values.end(), model.store.tensor(tensor->name).begin());
   }
   model.packed = true;
   model.file_bytes = artifact.file_bytes;

@@ -131,6 +131,7 @@ void Solver::make_classes() {
     result_.classes[at->second].tensors.push_back(i);
     result_.classes[at->second].numel += static_cast<double>(spec.shape.numel());
   }
+  quantiser_.use_steps(promoted_groups(model_, hessians_, by_tensor_, config_.awq));
   if (result_.classes.empty())
     fail("a size cannot be searched: no rule quantises by clip_sigmas (quantiser gptq, tcq or nearest)");
 }
@@ -267,7 +268,7 @@ void Solver::quantise(const Allocation& to, const std::string& what) {
   for (size_t i = 0; i < jobs.size(); ++i) quantised_[job_of_.at(jobs[i].tensor)] = std::move(results[i]);
   now_ = to;
   console_.say("coding with ", codec_name(stream_.codec), " ...");
-  result_.artifact = assemble(model_, by_tensor_, quantised_);
+  result_.artifact = assemble(model_, by_tensor_, quantised_, config_);
   exact_ = static_cast<double>(serialise_artifact(&result_.artifact, config_.codecs, stream_).size());
   besides_ = exact_ - now_.bytes;
   double error = 0;

@@ -2,6 +2,7 @@
 #include "packer/gptq.h"
 
 #include "graph/cpu/gemm.h"
+#include "model/corrections.h"
 
 namespace sixteen {
 namespace {
@@ -10,14 +11,15 @@ constexpr double kScaleFloor = 1e-10;  // of the records; it underflows in fp16,
 
 // Quantises columns [begin, end) of one row of the ordered matrix. row is updated up to `end`; codes and the negated
 // errors (in units of the factor's diagonal) are left in `codes` and `errors`, from index 0. Returns the sum of their squares.
-double quantise_block(const GptqFactor& factor, int64_t begin, int64_t end, float scale, float limit, float* row,
+double quantise_block(const GptqFactor& factor, std::span<const ColumnStep> steps, int64_t begin, int64_t end, float scale, float* row,
                       float* codes, float* errors) {
   const int64_t cols = static_cast<int64_t>(factor.order.size());
   double squares = 0;
   for (int64_t j = begin; j < end; ++j) {
     const float* upper = factor.upper.data() + j * cols;
-    const float code = nearest_code(row[j], scale, limit);
-    const float error = -(row[j] - code * scale) / upper[j];
+    const ColumnStep& step = steps[j];
+    const float code = nearest_code(row[j], scale * step.factor, step.limit);
+    const float error = -(row[j] - code * scale * step.factor) / upper[j];
     for (int64_t l = j; l < end; ++l) row[l] += error * upper[l];
     codes[j - begin] = code;
     errors[j - begin] = error;
@@ -40,6 +42,13 @@ uint16_t row_scale(std::span<const float> row, const QuantOptions& options) {
   return coarse_scale(scale, options.scale_bits);
 }
 
+ColumnStep column_step(const QuantOptions& options, int64_t column) {
+  const float limit = code_limit(options.bits);
+  if (options.steps.empty() || options.steps[column] == 0) return {1, limit};
+  const float factor = step_factor(options.steps[column]);
+  return {factor, column_limit(limit, factor)};
+}
+
 std::vector<float> ordered_columns(std::span<const float> weights, int64_t rows, const GptqFactor& factor) {
   const int64_t cols = static_cast<int64_t>(factor.order.size());
   std::vector<float> ordered(weights.size());
@@ -56,8 +65,10 @@ QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weig
                               const GptqFactor& factor, const QuantOptions& options) {
   const int64_t cols = static_cast<int64_t>(factor.order.size());
   CHECK(static_cast<int64_t>(weights.size()) == rows * cols);
-  const float limit = code_limit(options.bits);
+  std::vector<ColumnStep> steps;
+  for (const int32_t column : factor.order) steps.push_back(column_step(options, column));
   QuantisedMatrix result;
+  result.steps = options.steps;
   result.codes.resize(rows * cols);
   result.scales.resize(rows);
   result.row_errors.resize(rows);
@@ -70,7 +81,7 @@ QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weig
       float codes[kLargestBlock];
       for (int64_t r = first; r < last; ++r) {
         if (begin == 0) result.scales[r] = row_scale(weights.subspan(r * cols, cols), options);
-        result.row_errors[r] += quantise_block(factor, begin, end, f16_to_float(result.scales[r]), limit,
+        result.row_errors[r] += quantise_block(factor, steps, begin, end, f16_to_float(result.scales[r]),
                                                &ordered[r * cols], codes, &errors[r * width]);
         for (int64_t j = begin; j < end; ++j) {
           result.codes[r * cols + factor.order[j]] = static_cast<int8_t>(codes[j - begin]);

@@ -21,6 +21,7 @@ struct QuantOptions {
   double clip_sigmas = 12.85;  // half of the clip range, in standard deviations of the row
   int scale_bits = kScaleBits;  // of a scale's mantissa that may be set; fewer cost fewer bytes and a slightly other clip
   int block = 128;             // columns quantised before the rest of the matrix is told; changes rounding alone
+  std::vector<int8_t> steps{};  // [cols] of gptq and tcq: what a row's scale is multiplied by, model/corrections.h; empty: all 0
 };
 
 constexpr int kLargestBlock = 1024;
@@ -41,6 +42,12 @@ GptqFactor factorise_hessian(cpu::ThreadPool& pool, const std::string& name, std
 // damped: by U^T U = H^-1 the sum of the squared corrections, so that they cost nothing. (Dead columns count with damping.)
 QuantisedMatrix quantise_gptq(cpu::ThreadPool& pool, std::span<const float> weights, int64_t rows,
                               const GptqFactor& factor, const QuantOptions& options);
+
+// What a column's codes are multiplied by, and how large they may be: of options.bits unless the column has a step of its own.
+struct ColumnStep {
+  float factor, limit;
+};
+ColumnStep column_step(const QuantOptions& options, int64_t column);
 
 // Row's scale, fp16.
 uint16_t row_scale(std::span<const float> row, const QuantOptions& options);

@@ -24,7 +24,10 @@ std::vector<std::string> quantisers_of(const Artifact& artifact) {
   if (found == artifact.metadata.end()) return {};
   std::istringstream text(found->second);
   std::vector<std::string> result{std::istream_iterator<std::string>(text), {}};
-  return result.size() == artifact.tensors.size() ? result : std::vector<std::string>();
+  const auto corrections = std::ranges::count_if(artifact.tensors, [](const PackedTensor& t) { return t.name.find('+') != std::string::npos; });
+  if (result.size() + static_cast<size_t>(corrections) != artifact.tensors.size()) return {};
+  result.resize(artifact.tensors.size());  // corrections (model/corrections.h) come last and have no rule
+  return result;
 }
 
 std::string kind_of(const PackedTensor& t) {

@@ -9,6 +9,7 @@
 #include "formats/check.h"
 #include "formats/trellis.h"
 #include "packer/clip_search.h"
+#include "packer/column_steps.h"
 #include "packer/tcq.h"
 
 namespace sixteen {
@@ -86,6 +87,16 @@ void ModelQuantiser::factorise(std::span<const TensorJob> jobs, const Console& c
   progress.finish();
 }
 
+std::vector<int8_t> ModelQuantiser::steps_of(const TensorJob& job, const FactorKey& key) const {
+  std::vector<int8_t> steps;
+  if (job.rule.column_steps && key.first != nullptr) steps = proportional_steps(*factors_.at(key));
+  const auto promoted = steps_.find(job.tensor);
+  if (promoted == steps_.end()) return steps;
+  steps.resize(promoted->second.size());
+  for (size_t j = 0; j < steps.size(); ++j) steps[j] = static_cast<int8_t>(std::max(steps[j] + promoted->second[j], -kMostQuarters));
+  return steps;
+}
+
 QuantisedTensor ModelQuantiser::quantise(const TensorJob& job) {
   const ParamSpec& spec = model_.table->specs()[job.tensor];
   const PackRule& rule = job.rule;
@@ -94,11 +105,12 @@ QuantisedTensor ModelQuantiser::quantise(const TensorJob& job) {
   std::vector<float> sample;
   std::span<const float> values = model_.store.tensor(spec.name);
   if (job.row_stride > 1) values = sample = rows_of(values, spec.shape[0], cols, job.row_stride);
-  const QuantOptions sigmas{.bits = rule.bits, .clip_sigmas = rule.clip_sigmas, .scale_bits = rule.scale_bits, .block = rule.block};
+  const FactorKey key = key_of(job);
+  const QuantOptions sigmas{.bits = rule.bits, .clip_sigmas = rule.clip_sigmas, .scale_bits = rule.scale_bits, .block = rule.block,
+                            .steps = steps_of(job, key)};
   ClipOptions clips{.bits = rule.bits, .min_clip = rule.min_clip};
   if (rule.quantiser == Quantiser::kRowQuantile) clips.percentiles = {kRowQuantile};
   if (!rule.percentiles.empty()) clips.percentiles = rule.percentiles;
-  const FactorKey key = key_of(job);
   const bool blind = rule.quantiser == Quantiser::kGptq && key.first == nullptr;
   QuantisedTensor result{.matrix = {}, .used = blind ? Quantiser::kNearest : rule.quantiser};
   switch (result.used) {

@@ -35,6 +35,9 @@ class ModelQuantiser {
  public:
   ModelQuantiser(const Model& model, const Hessians& hessians, int threads = 0);
 
+  // Steps of tensors' columns (column_steps.h), beside those that a rule asks for.
+  void use_steps(std::map<size_t, std::vector<int8_t>> steps) { steps_ = std::move(steps); }
+
   // In the order of the jobs. Throws Error when a Hessian is not usable, or interrupted.
   std::vector<QuantisedTensor> run(std::span<const TensorJob> jobs, const Console& console);
 
@@ -43,11 +46,13 @@ class ModelQuantiser {
   void factorise(std::span<const TensorJob> jobs, const Console& console);
   QuantisedTensor quantise(const TensorJob& job);
   FactorKey key_of(const TensorJob& job) const;  // {nullptr, 0}: needs none
+  std::vector<int8_t> steps_of(const TensorJob& job, const FactorKey& key) const;
 
   const Model& model_;
   const Hessians& hessians_;
   cpu::ThreadPool pool_;
   std::map<FactorKey, std::unique_ptr<GptqFactor>> factors_;
+  std::map<size_t, std::vector<int8_t>> steps_;
 };
 
 }  // namespace sixteen

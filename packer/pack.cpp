@@ -10,7 +10,9 @@
 #include "formats/check.h"
 #include "formats/error.h"
 #include "formats/file.h"
+#include "model/corrections.h"
 #include "model/process_clock.h"
+#include "packer/quantised_matrix.h"
 
 namespace sixteen {
 namespace {
@@ -52,6 +54,17 @@ void verify(std::span<const std::byte> bytes, const Artifact& packed, const std:
   unpack(again, where);
 }
 
+// X+steps of model/corrections.h: quarters as codes of scale 1.
+PackedTensor steps_tensor(const std::string& name, const std::vector<int8_t>& steps) {
+  PackedTensor tensor;
+  tensor.name = name + kStepsSuffix;
+  tensor.shape = {1, static_cast<int64_t>(steps.size())};
+  tensor.bits = bits_of(steps);
+  tensor.codes = steps;
+  tensor.scales = {float_to_f16(1)};
+  return tensor;
+}
+
 }  // namespace
 
 std::vector<TensorJob> tensor_jobs(std::span<const PackRule> by_tensor) {
@@ -62,12 +75,14 @@ std::vector<TensorJob> tensor_jobs(std::span<const PackRule> by_tensor) {
   return jobs;
 }
 
-Artifact assemble(const Model& model, std::span<const PackRule> by_tensor, std::span<const QuantisedTensor> quantised) {
+Artifact assemble(const Model& model, std::span<const PackRule> by_tensor, std::span<const QuantisedTensor> quantised,
+                  const PackConfig& config) {
   CHECK(by_tensor.size() == model.table->specs().size());
   Artifact artifact;
   artifact.config_json = to_json(model.config);
   artifact.metadata["producer"] = std::string("sixteen-pack ") + SIXTEEN_VERSION;
   size_t next = 0;
+  std::vector<PackedTensor> steps;
   for (size_t i = 0; i < by_tensor.size(); ++i) {
     const ParamSpec& spec = model.table->specs()[i];
     const PackRule& rule = by_tensor[i];
@@ -84,9 +99,18 @@ Artifact assemble(const Model& model, std::span<const PackRule> by_tensor, std::
       t.trellis = rule.quantiser == Quantiser::kTcq;
       t.codes = matrix.codes;
       t.scales = matrix.scales;
+      if (std::ranges::any_of(matrix.steps, [](int8_t step) { return step != 0; })) {
+        t.bits = std::max(rule.bits, bits_of(matrix.codes));
+        steps.push_back(steps_tensor(spec.name, matrix.steps));
+      }
     }
   }
   CHECK(next == quantised.size());
+  std::ranges::move(steps, std::back_inserter(artifact.tensors));
+  if (config.low_rank.top > 0) {
+    cpu::ThreadPool pool(config.threads);
+    add_low_rank(pool, model, config.low_rank, &artifact);
+  }
   return artifact;
 }
 
@@ -97,8 +121,9 @@ Artifact quantise_model(const Model& model, const Hessians& hessians, const Pack
   std::vector<PackRule> by_tensor;
   for (const size_t rule : assigned) by_tensor.push_back(rules[rule]);
   ModelQuantiser quantiser(model, hessians, config.threads);
+  quantiser.use_steps(promoted_groups(model, hessians, by_tensor, config.awq));
   const std::vector<QuantisedTensor> quantised = quantiser.run(tensor_jobs(by_tensor), console);
-  Artifact artifact = assemble(model, by_tensor, quantised);
+  Artifact artifact = assemble(model, by_tensor, quantised, config);
   std::string quantisers;
   bool as_by_default = config.rules.empty();
   size_t next = 0;

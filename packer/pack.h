@@ -26,7 +26,8 @@ Artifact quantise_model(const Model& model, const Hessians& hessians, const Pack
 // The two halves of it: by_tensor has a rule for each tensor of the table, quantised is what tensor_jobs() asked for. The
 // artifact's metadata names its producer alone. Throws Error when a value does not fit its type.
 std::vector<TensorJob> tensor_jobs(std::span<const PackRule> by_tensor);
-Artifact assemble(const Model& model, std::span<const PackRule> by_tensor, std::span<const QuantisedTensor> quantised);
+Artifact assemble(const Model& model, std::span<const PackRule> by_tensor, std::span<const QuantisedTensor> quantised,
+                  const PackConfig& config);
 
 struct PackReport {
   uint64_t artifact_bytes = 0, code_bytes = 0;

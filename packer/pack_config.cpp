@@ -62,6 +62,14 @@ PackConfig read_pack_config(Section section, int64_t train_len, const std::strin
     stream.finish();
   }
   codecs.finish();
+  Section awq = section.table("awq"), lqer = section.table("lqer");
+  awq.read("groups", &c.awq.groups);
+  awq.read("width", &c.awq.width);
+  awq.finish();
+  lqer.read("top", &c.low_rank.top);
+  lqer.read("rank", &c.low_rank.rank);
+  lqer.read("bits", &c.low_rank.bits);
+  lqer.finish();
   section.read("target_bytes", &c.target_bytes);
   section.finish();
   validate(c, where);
@@ -76,6 +84,13 @@ void validate(const PackConfig& c, const std::string& where) {
   if (!(c.damping > 0)) fail(where, ": [pack] damping: expected more than 0, found ", c.damping);
   if (c.block < 1 || c.block > kLargestBlock) {
     fail(where, ": [pack] block: expected 1 to ", kLargestBlock, ", found ", c.block);
+  }
+  if (c.awq.groups < 0 || c.awq.width < 1) {
+    fail(where, ": [pack.awq]: expected 0 groups or more of 1 column or more, found ", c.awq.groups, " of ", c.awq.width);
+  }
+  if (c.low_rank.top < 0 || c.low_rank.rank < 1 || c.low_rank.rank > kMostRank || c.low_rank.bits < 2 || c.low_rank.bits > 8) {
+    fail(where, ": [pack.lqer]: expected top 0 or more, rank 1 to ", kMostRank, " and bits 2 to 8, found ", c.low_rank.top, ", ", c.low_rank.rank, " and ",
+         c.low_rank.bits);
   }
   if (c.check_windows < 1) fail(where, ": [pack] check_windows: expected 1 or more, found ", c.check_windows);
   if (c.target_bytes < 1) fail(where, ": [pack] target_bytes: expected 1 or more");

@@ -13,7 +13,9 @@
 #include "formats/config_file.h"
 #include "model/calibration.h"
 #include "model/params.h"
+#include "packer/column_steps.h"
 #include "packer/gptq.h"
+#include "packer/low_rank.h"
 #include "packer/pack_rules.h"
 
 namespace sixteen {
@@ -25,6 +27,8 @@ struct PackConfig {
   int block = 128;                  // likewise
   int64_t max_plain_numel = 65536;  // smaller tensors are stored as fp16, whatever their class
   std::vector<PackRule> rules;      // [[pack.rules]]; empty: the default ones, see rules_of()
+  AwqConfig awq;                    // [pack.awq]
+  LowRankConfig low_rank;           // [pack.lqer]
   CalibrationConfig calibration;
   int64_t check_windows = 16;       // of a search: the loss before and after
   StreamOptions stream{.codec = Codec::kAuto, .level = 0, .shuffle_stride = 2};

@@ -74,7 +74,7 @@ void refuse_idle_keys(Section* section, const PackRule& rule, const std::string&
     if (idle && section->has(key)) fail(at, key, ": means nothing with ", user, "; leave it out");
   };
   if (rule.bits == 0) {
-    for (const char* key : {"quantiser", "clip_sigmas", "scale_bits", "percentiles", "min_clip", "damping", "block"})
+    for (const char* key : {"quantiser", "clip_sigmas", "scale_bits", "percentiles", "min_clip", "damping", "block", "column_steps"})
       refuse(key, true, "mode " + mode);
     return;
   }
@@ -84,6 +84,7 @@ void refuse_idle_keys(Section* section, const PackRule& rule, const std::string&
   refuse("percentiles", !searches_clips(rule), "quantiser " + quantiser);
   refuse("min_clip", !searches_clips(rule), "quantiser " + quantiser);
   refuse("damping", !takes_hessian(rule.quantiser), "quantiser " + quantiser);
+  refuse("column_steps", !takes_hessian(rule.quantiser), "quantiser " + quantiser);
   refuse("block", !takes_hessian(rule.quantiser), "quantiser " + quantiser);
 }
 
@@ -131,6 +132,7 @@ PackRule read_rule(Section section, const PackRule& base, const std::string& at)
   section.read("block", &rule.block);
   section.read("percentiles", &rule.percentiles);
   section.read("min_clip", &rule.min_clip);
+  section.read("column_steps", &rule.column_steps);
   section.read("round_bf16", &rule.round_bf16);
   section.finish();
   parse_mode(mode, at, &rule);
@@ -174,6 +176,7 @@ std::string describe(const PackRule& rule) {
   if (rule.bits > 0 && takes_hessian(rule.quantiser)) {
     if (rule.damping != PackRule().damping) text << ", damping " << rule.damping;
     if (rule.block != PackRule().block) text << ", block " << rule.block;
+    if (rule.column_steps) text << ", column steps";
   }
   if (searches_clips(rule) && !rule.percentiles.empty()) text << ", percentiles " << listed(rule.percentiles, " ");
   if (searches_clips(rule) && rule.min_clip != PackRule().min_clip) text << ", min_clip " << rule.min_clip;

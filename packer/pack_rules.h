@@ -7,6 +7,7 @@
 //   min_visits = 2                # the loop visits its layer at least so often in one pass; absent: any
 //   mode = "int6"                 # fp16, fp32, bf16: plain values; int2 to int8: codes with one fp16 scale a row
 //   quantiser = "clip_row"        # of codes: gptq (default), nearest, tcq, clip_matrix, clip_row, row_quantile
+//   column_steps = true           # of gptq and tcq: steps in proportion to what a column's errors cost (column_steps.h)
 //   round_bf16 = true             # values count as bf16 once they are unpacked (codes and fp16)
 //
 // gptq, tcq and nearest take clip_sigmas and scale_bits (gptq.h), gptq and tcq (tcq.h) also damping and block (absent: [pack]'s), the others percentiles and min_clip (clip_search.h; row_quantile is clip_row
@@ -47,6 +48,7 @@ struct PackRule {
   int block = 128;                    // of gptq and tcq: columns
   std::vector<double> percentiles{};  // empty: the quantiser's own
   double min_clip = 1;
+  bool column_steps = false;
   bool round_bf16 = false;
 };
 

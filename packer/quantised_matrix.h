@@ -15,6 +15,7 @@ namespace sixteen {
 struct QuantisedMatrix {
   std::vector<int8_t> codes;     // [rows, cols], original column order
   std::vector<uint16_t> scales;  // fp16 [rows], positive
+  std::vector<int8_t> steps{};   // [cols] in quarter octaves, original column order (model/corrections.h); empty: all 0
   std::vector<double>
       row_errors{};  // [rows] of gptq and nearest: what quantising did to each row, see gptq.h; else empty
 };
@@ -26,6 +27,19 @@ constexpr uint16_t kLargestF16 = 0x7bff;
 inline float code_limit(int bits) {
   CHECK(bits >= 2 && bits <= 8);
   return static_cast<float>((1 << (bits - 1)) - 1);
+}
+
+// Of a column with a step of its own: as much wider or narrower that the clip stays where it is. Odd, as without.
+inline float column_limit(float limit, float factor) {
+  return static_cast<float>((static_cast<int>(std::min(limit / factor, 127.0f)) - 1) | 1);
+}
+
+// The fewest bits that hold all codes.
+inline int bits_of(const std::vector<int8_t>& codes) {
+  int largest = 0, bits = 2;
+  for (const int8_t code : codes) largest = std::max(largest, std::abs(int{code}));
+  while (largest > (1 << (bits - 1)) - 1) ++bits;
+  return bits;
 }
 
 // Ties to even.

@@ -15,9 +15,8 @@ constexpr double kError = 0.061;  // mean square of a code's, in steps
 // Columns one after the other; what a search needs is kept between them.
 class ColumnSearch {
  public:
-  ColumnSearch(std::span<const uint16_t> scales, int bits)
+  explicit ColumnSearch(std::span<const uint16_t> scales)
       : rows_(static_cast<int64_t>(scales.size())),
-        limit_(code_limit(bits)),
         weights_(scales.size()),
         shrunk_(scales.size()),
         choices_(4 * scales.size()),
@@ -29,19 +28,19 @@ class ColumnSearch {
     for (size_t r = 0; r < scales_.size(); ++r) weights_[r] = scales_[r] / largest * (scales_[r] / largest);
   }
 
-  // Codes of the targets [rows], and what they stand for.
-  void run(const float* targets, int8_t* codes, float* values) {
+  // Codes of the targets [rows], and what they stand for; step: of the column.
+  void run(const float* targets, const ColumnStep& step, int8_t* codes, float* values) {
     const cpu::TrellisKernels& kernels = cpu::trellis_kernels();
-    const float shrunk = shrinkage(targets);
+    const float shrunk = shrinkage(targets, step.factor) / step.factor;
     for (int64_t r = 0; r < rows_; ++r) shrunk_[r] = shrunk * targets[r];
-    kernels.choices(shrunk_.data(), scales_.data(), weights_.data(), rows_, limit_, choices_.data(), costs_.data());
+    kernels.choices(shrunk_.data(), scales_.data(), weights_.data(), rows_, step.limit, choices_.data(), costs_.data());
     kernels.search(costs_.data(), rows_, decisions_.data(), sums_.data());
     auto state = static_cast<uint16_t>(std::ranges::min_element(sums_) - sums_.begin());
     for (int64_t r = rows_ - 1; r >= 0; --r) {
       const int odd = cpu::trellis_decision(&decisions_[r * cpu::kTrellisWords], state);
       state = before(state, odd);
       codes[r] = choices_[(2 * trellis_half(state) + odd) * rows_ + r];
-      values[r] = trellis_value(codes[r], state) * scales_[r];
+      values[r] = trellis_value(codes[r], state) * scales_[r] * step.factor;
     }
     CHECK(state == 0);
   }
@@ -50,10 +49,10 @@ class ColumnSearch {
   // Small values cost fewer bits. With squares v^2 of mean s and an error D a bell curve's bits are log2(e) v^2 / 2 s and more, a bit is
   // worth 2 ln 2 D, so the least of error and bits together is that of (t - v)^2 + D / s v^2: the error to t / (1 + D / s). It is the
   // Wiener factor of entropy-coded dithered quantisation (Zamir and Feder 1996), which makes up for the noise in v.
-  float shrinkage(const float* targets) const {
+  float shrinkage(const float* targets, float factor) const {
     double squares = 0;
     for (int64_t r = 0; r < rows_; ++r) squares += double{targets[r]} / scales_[r] * targets[r] / scales_[r];
-    return static_cast<float>(squares / (squares + kError * static_cast<double>(rows_)));
+    return static_cast<float>(squares / (squares + kError * factor * factor * static_cast<double>(rows_)));
   }
 
   // The register that a code of this parity leads to `state` from.
@@ -64,7 +63,6 @@ class ColumnSearch {
   }
 
   const int64_t rows_;
-  const float limit_;
   std::vector<float> scales_, weights_, shrunk_;
   std::vector<int8_t> choices_;
   std::vector<float> costs_;
@@ -75,6 +73,7 @@ class ColumnSearch {
 QuantisedMatrix empty_result(std::span<const float> weights, int64_t rows, int64_t cols, const QuantOptions& options) {
   CHECK(rows > 0 && static_cast<int64_t>(weights.size()) == rows * cols);
   QuantisedMatrix result;
+  result.steps = options.steps;
   result.codes.resize(weights.size());
   result.row_errors.resize(rows);
   for (int64_t r = 0; r < rows; ++r) result.scales.push_back(row_scale(weights.subspan(r * cols, cols), options));
@@ -87,12 +86,13 @@ class Block {
   Block(cpu::ThreadPool& pool, const GptqFactor& factor, int64_t rows, int64_t width)
       : pool_(pool), factor_(factor), rows_(rows), targets_(rows), codes_(rows), errors_(rows * width) {}
 
-  void run(ColumnSearch& search, float* ordered, int64_t begin, int64_t end, QuantisedMatrix* result) {
+  void run(ColumnSearch& search, const QuantOptions& options, float* ordered, int64_t begin, int64_t end,
+           QuantisedMatrix* result) {
     const int64_t cols = static_cast<int64_t>(factor_.order.size());
     std::vector<float> values(rows_);
     for (int64_t j = begin; j < end; ++j) {
       set_targets(ordered, begin, j);
-      search.run(targets_.data(), codes_.data(), values.data());
+      search.run(targets_.data(), column_step(options, factor_.order[j]), codes_.data(), values.data());
       const float diagonal = factor_.upper[j * cols + j];
       float* errors = &errors_[(j - begin) * rows_];
       for (int64_t r = 0; r < rows_; ++r) {
@@ -137,10 +137,10 @@ QuantisedMatrix quantise_tcq(cpu::ThreadPool& pool, std::span<const float> weigh
   CHECK(options.block >= 1 && options.block <= kLargestBlock);
   QuantisedMatrix result = empty_result(weights, rows, cols, options);
   std::vector<float> ordered = ordered_columns(weights, rows, factor);
-  ColumnSearch search(result.scales, options.bits);
+  ColumnSearch search(result.scales);
   Block block(pool, factor, rows, width);
   for (int64_t begin = 0; begin < cols; begin += width) {
-    block.run(search, ordered.data(), begin, std::min(begin + width, cols), &result);
+    block.run(search, options, ordered.data(), begin, std::min(begin + width, cols), &result);
   }
   return result;
 }
@@ -149,19 +149,21 @@ QuantisedMatrix quantise_tcq(cpu::ThreadPool& pool, std::span<const float> weigh
                              const QuantOptions& options) {
   QuantisedMatrix result = empty_result(weights, rows, cols, options);
   pool.parallel_for(cols, 1, [&](int64_t first, int64_t last) {
-    ColumnSearch search(result.scales, options.bits);
+    ColumnSearch search(result.scales);
     std::vector<float> targets(rows), values(rows);
     std::vector<int8_t> codes(rows);
     for (int64_t j = first; j < last; ++j) {
       for (int64_t r = 0; r < rows; ++r) targets[r] = weights[r * cols + j];
-      search.run(targets.data(), codes.data(), values.data());
+      search.run(targets.data(), column_step(options, j), codes.data(), values.data());
       for (int64_t r = 0; r < rows; ++r) result.codes[r * cols + j] = codes[r];
     }
   });
   std::vector<uint16_t> states(cols);
   for (int64_t i = 0; i < rows * cols; ++i) {
     uint16_t& state = states[i % cols];
-    const float error = weights[i] - trellis_value(result.codes[i], state) * f16_to_float(result.scales[i / cols]);
+    const float value = trellis_value(result.codes[i], state) * f16_to_float(result.scales[i / cols]) *
+                        column_step(options, i % cols).factor;
+    const float error = weights[i] - value;
     result.row_errors[i / cols] += double{error} * error;
     state = next_trellis_state(state, result.codes[i]);
   }

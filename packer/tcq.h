@@ -5,7 +5,7 @@
 // its errors as in GPTQ. Scales are gptq.h's; at equal scales the file is as long as GPTQ's and the error 1.36 dB (27 %) less; at
 // equal error it saves 0.22 bits a weight. Sources: formats/trellis.h; with a GPTQ inside not published that we know of.
 //
-// Bites: takes some 50 times GPTQ's time (36 M weights: 5 s of one core). A sample of rows is a shorter trellis, not a part of the
+// Bites: takes some ten times GPTQ's time (36 M weights: 4 s of one core). A sample of rows is a shorter trellis, not a part of the
 // whole one. One column is searched by one thread; let tensors share the threads.
 #pragma once
 

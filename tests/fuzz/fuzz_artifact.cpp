@@ -6,6 +6,7 @@
 #include "formats/artifact.h"
 #include "formats/check.h"
 #include "formats/error.h"
+#include "model/corrections.h"
 #include "tests/support/sealed_artifact.h"
 
 namespace {
@@ -14,8 +15,8 @@ void parse(std::span<const std::byte> file) {
   try {
     const sixteen::Artifact artifact = sixteen::parse_artifact(file, "fuzz.s16");
     CHECK(artifact.file_bytes == file.size());
-    for (const sixteen::PackedTensor& tensor : artifact.tensors) {
-      CHECK(static_cast<int64_t>(tensor.dequantise().size()) == tensor.numel());
+    for (const sixteen::PackedTensor* tensor : sixteen::corrected_tensors(artifact, "fuzz.s16")) {
+      CHECK(static_cast<int64_t>(sixteen::corrected_values(artifact, *tensor).size()) == tensor->numel());
     }
   } catch (const sixteen::Error&) {
   }

@@ -237,6 +237,21 @@ TEST(PackRules, RulesMustFitTheModel) {
           rule("match = ['blocks']\nmode='fp16'") + rule("class='small'\nmode='fp32'"));
 }
 
+TEST(PackRules, CorrectionsAreOptions) {
+  const PackConfig config = parse("[pack.awq]\ngroups = 2\nwidth = 32\n[pack.lqer]\ntop = 3\nrank = 2\nbits = 5");
+  EXPECT_EQ(config.awq.groups, 2);
+  EXPECT_EQ(config.awq.width, 32);
+  EXPECT_EQ(config.low_rank.top, 3);
+  EXPECT_EQ(config.low_rank.rank, 2);
+  EXPECT_EQ(config.low_rank.bits, 5);
+  EXPECT_EQ(parse("").awq.groups, 0);
+  EXPECT_EQ(parse("").low_rank.top, 0);
+  expect_error("unknown key pack.awq.group (did you mean pack.awq.groups?)", [] { parse("[pack.awq]\ngroup = 1"); });
+  expect_error("r.toml: [pack.awq]: expected 0 groups or more of 1 column or more, found 1 of 0", [] { parse("[pack.awq]\ngroups = 1\nwidth = 0"); });
+  expect_error("r.toml: [pack.lqer]: expected top 0 or more, rank 1 to 64 and bits 2 to 8, found 1, 65 and 4",
+               [] { parse("[pack.lqer]\ntop = 1\nrank = 65"); });
+}
+
 TEST(PackRules, CodecsOfSingleStreams) {
   const PackConfig config = parse(
       "[pack.codecs]\ncodes6 = {codec = 'xz', level = 6, shuffle_stride = 1}\nplain.codec = 'zstd'\nscales.level = 3",
