@@ -5,7 +5,7 @@
 
 #include "formats/trellis.h"
 #include "graph/cpu/gemm.h"
-#include "graph/cpu/trellis_kernels.h"
+#include "packer/trellis_kernels.h"
 
 namespace sixteen {
 namespace {

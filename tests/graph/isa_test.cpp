@@ -40,8 +40,9 @@ std::vector<std::string> shared_symbols(const std::string& listing, const std::s
 
 TEST(IsaObjects, ShareNoFunctionWithTheRest) {
   int objects = 0;
-  for (const std::string isa : {"avx2", "avx512"}) {
-    const fs::path folder = fs::path(SIXTEEN_BINARY_DIR) / "CMakeFiles" / ("sixteen_graph_" + isa + ".dir");
+  for (const std::string target : {"sixteen_graph_avx2", "sixteen_graph_avx512", "sixteen_packer_avx2", "sixteen_packer_avx512"}) {
+    const fs::path folder = fs::path(SIXTEEN_BINARY_DIR) / "CMakeFiles" / (target + ".dir");
+    const std::string isa = target.substr(target.rfind('_') + 1);
     if (!fs::exists(folder)) continue;
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
       if (entry.path().extension() != ".o") continue;

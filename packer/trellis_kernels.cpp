@@ -3,7 +3,7 @@
 // A state's two predecessors differ in the parity alone: with h its top bit, they are 2 i + h for i = i0 and i = i0 ^ input, where i0 is
 // what is left of the state without feedback. So the sums of even and of odd states lie apart, an addition of one cost serves
 // sixteen states, and XOR by a constant is a fixed order of vectors and of the lanes in them.
-#include "graph/cpu/trellis_kernels.h"
+#include "packer/trellis_kernels.h"
 
 #include "graph/cpu/simd.h"
 
