@@ -99,7 +99,7 @@ void bench(BenchOptions& o) {
   session.set_weights(store);
   if (!o.tune.empty()) tune(o, &session, eval);
   session.reserve({session.score_options(o.windows, eval.window, eval.window)}, "use fewer --windows (now " + std::to_string(o.windows) + ")");
-  o.console.say(table->parameters(), " parameters on ", ranks > 1 ? std::to_string(ranks) + " x " : "", session.device().name(), ", table of products ", scoring_table_digest().substr(0, 16));
+  o.console.say(table->parameters(), " parameters on ", devices_text(session.device()), ", table of products ", scoring_table_digest().substr(0, 16));
   std::vector<std::pair<int64_t, Timing>> timings;
   for (const int64_t tail : {eval.window, eval.stride}) {
     timings.emplace_back(tail, time_scoring(&session, o.windows, eval.window, tail, o.repeats));

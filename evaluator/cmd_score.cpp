@@ -95,7 +95,7 @@ void run(ScoreCommand& o) {
   if (!std::isfinite(r.sum.nll)) fail(o.model, ": the loss is ", r.sum.nll, ": the weights overflow; was the training run sound?");
   if (!writes) return;
 
-  const std::string device = (ranks.size() == 1 ? "" : std::to_string(ranks.size()) + " x ") + session.device().name();
+  const std::string device = devices_text(session.device());
   char bpb[32];
   std::snprintf(bpb, sizeof(bpb), "%.6f", r.sum.bpb());
   o.console.say(o.model, ": ", bpb, " bits per byte, loss ", r.sum.loss(), " nats a token; ", method_text(method));

@@ -20,4 +20,9 @@ std::unique_ptr<Device> make_device(const std::string& name, int threads, std::s
   fail("--device ", name, ": unknown device; expected cpu or cuda");
 }
 
+std::string devices_text(Device& device) {
+  const int ranks = device.ranks().size();
+  return (ranks == 1 ? "" : std::to_string(ranks) + " x ") + device.name();
+}
+
 }  // namespace sixteen

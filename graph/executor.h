@@ -85,4 +85,6 @@ class World;
 // Throws Error when this build or machine has no such device.
 std::unique_ptr<Device> make_device(const std::string& name, int threads = 0, std::shared_ptr<World> world = nullptr);
 
+std::string devices_text(Device& device);  // its name, with other ranks beside it "4 x NVIDIA H200"
+
 }  // namespace sixteen

@@ -7,12 +7,11 @@
 #include "formats/error.h"
 #include "formats/file.h"
 #include "formats/safetensors.h"
-#include "graph/builder.h"
-#include "graph/plan.h"
 #include "model/at_work.h"
 #include "model/checkpoint.h"
 #include "model/rank_sum.h"
 #include "model/shuffled_loader.h"
+#include "model/step_program.h"
 
 namespace sixteen {
 namespace {
@@ -32,35 +31,30 @@ class Adder {
  public:
   explicit Adder(Device* device) : device_(device) {}
   void add(const Buffers& to, const Buffers& from) {
-    if (executor_ == nullptr) compile(to);
+    if (program_ == nullptr) compile(to);
     for (const auto& [name, buffer] : to) {
-      executor_->bind(graph_.find("to." + name), buffer.data());
-      executor_->bind(graph_.find("from." + name), from.at(name).data());
+      program_->bind("to." + name, buffer);
+      program_->bind("from." + name, from.at(name));
     }
-    executor_->run();
+    program_->enqueue();
   }
 
  private:
   void compile(const Buffers& like) {
     const float one = 1;
-    one_ = device_->allocate(sizeof one);
-    device_->upload(one_.data(), &one, sizeof one);
+    const Buffer factor = device_->allocate(sizeof one);
+    device_->upload(factor.data(), &one, sizeof one);
     Builder b;
-    const ValueId factor = b.input("one", {1});
+    const ValueId by = b.input("one", {1});
     for (const auto& [name, buffer] : like) {
       const Shape shape{floats_of(buffer)};
-      b.add_scaled_by(b.state("to." + name, shape), b.input("from." + name, shape), factor, 1);
+      b.add_scaled_by(b.state("to." + name, shape), b.input("from." + name, shape), by, 1);
     }
-    graph_ = b.finish();
-    const Plan plan = plan_memory(graph_);
-    executor_ = device_->compile(graph_, plan, device_->allocate(static_cast<size_t>(std::max<int64_t>(plan.arena_bytes, 1))));
-    executor_->bind(graph_.find("one"), one_.data());
+    program_ = std::make_unique<StepProgram>(device_, b.finish(), kNoValue, std::vector<std::pair<std::string, Buffer>>{{"one", factor}});
   }
 
   Device* device_;
-  Graph graph_;
-  Buffer one_;
-  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<StepProgram> program_;
 };
 
 // One rank's leaves: batch after batch of the windows, of which it runs its own.

@@ -38,11 +38,10 @@ std::string total_name(size_t part) { return "total" + std::to_string(part); }
 
 struct GradientTree::Level {
   std::vector<Buffer> totals;
-  std::unique_ptr<Executor> put_aside, join;
-  Buffer put_arena, join_arena;
+  std::unique_ptr<StepProgram> put_aside, join;
 };
 
-GradientTree::Share GradientTree::share(int64_t leaves, int rank, int ranks) {
+LeafShare GradientTree::share(int64_t leaves, int rank, int ranks) {
   CHECK(rank >= 0 && rank < ranks && leaves >= 0);
   if (!std::has_single_bit(static_cast<unsigned>(ranks))) {
     const int64_t first = leaves * rank / ranks;
@@ -75,22 +74,16 @@ GradientTree::GradientTree(Session* session, double clip_norm, double scale)
   const auto [coefficient, norm] = b.clip_scale(sum, bound_or_none(clip_norm_));
   for (const ValueId grad : grads) b.cast(grad, b.scale_by(grad, coefficient, scale_));
   b.mark_output(norm);
-  norm_ = norm;
-  clip_ = compile(b.finish(), &clip_arena_, {});
+  clip_ = compile(b.finish(), norm, {});
 }
 
 GradientTree::~GradientTree() = default;
 
-std::unique_ptr<Executor> GradientTree::compile(Graph graph, Buffer* arena, const std::vector<Buffer>& totals) {
-  const Plan plan = plan_memory(graph);
-  *arena = session_->device().allocate(static_cast<size_t>(std::max<int64_t>(plan.arena_bytes, 1)));
-  std::unique_ptr<Executor> executor = session_->device().compile(graph, plan, *arena);
-  for (size_t i = 0; i < grads_.size(); ++i) {
-    executor->bind(graph.find(grads_name(i)), grads_[i].data());
-    if (!totals.empty()) executor->bind(graph.find(total_name(i)), totals[i].data());
-  }
-  if (graph.has("one")) executor->bind(graph.find("one"), one_.data());
-  return executor;
+std::unique_ptr<StepProgram> GradientTree::compile(Graph graph, ValueId norm, const std::vector<Buffer>& totals) {
+  std::vector<std::pair<std::string, Buffer>> bindings{{"one", one_}};
+  for (size_t i = 0; i < grads_.size(); ++i) bindings.emplace_back(grads_name(i), grads_[i]);
+  for (size_t i = 0; i < totals.size(); ++i) bindings.emplace_back(total_name(i), totals[i]);
+  return std::make_unique<StepProgram>(&session_->device(), std::move(graph), norm, bindings);
 }
 
 void GradientTree::reserve(int64_t leaves) {
@@ -112,16 +105,16 @@ void GradientTree::reserve_own(int64_t own) {
       put.fill(grads, 0);
       join.add_scaled_by(join.state(grads_name(i), {sizes_[i]}), join.input(total_name(i), {sizes_[i]}), one, 1);
     }
-    level.put_aside = compile(put.finish(), &level.put_arena, level.totals);
-    level.join = compile(join.finish(), &level.join_arena, level.totals);
+    level.put_aside = compile(put.finish(), kNoValue, level.totals);
+    level.join = compile(join.finish(), kNoValue, level.totals);
     levels_.push_back(std::move(level));
   }
   while (clip_norm_ > 0 && norms_.size() < joins_.size()) norms_.push_back(session_->device().make_transfer(sizeof(float)));
 }
 
-GradientTree::Share GradientTree::begin(int64_t leaves) {
+LeafShare GradientTree::begin(int64_t leaves) {
   const Communicator& ranks = session_->device().ranks();
-  const Share mine = share(leaves, ranks.rank(), ranks.size());
+  const LeafShare mine = share(leaves, ranks.rank(), ranks.size());
   begin_own(mine.count);
   return mine;
 }
@@ -135,11 +128,11 @@ void GradientTree::begin_own(int64_t own) {
 void GradientTree::add_leaf() {
   CHECK(added_ < joins_.size());
   if (clip_ != nullptr) {
-    clip_->run();
-    if (clip_norm_ > 0) norms_[added_]->fetch(clip_->data(norm_), sizeof(float));
+    clip_->enqueue();
+    if (clip_norm_ > 0) norms_[added_]->fetch(clip_->norm_data(), sizeof(float));
   }
-  for (int i = 0; i < joins_[added_]; ++i) levels_[--depth_].join->run();
-  if (++added_ < joins_.size()) levels_[depth_++].put_aside->run();
+  for (int i = 0; i < joins_[added_]; ++i) levels_[--depth_].join->enqueue();
+  if (++added_ < joins_.size()) levels_[depth_++].put_aside->enqueue();
 }
 
 void GradientTree::all_reduce() {

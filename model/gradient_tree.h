@@ -2,7 +2,7 @@
 // that one, two or four ranks that share the leaves get the same bits.
 //
 //   GradientTree tree(&session);
-//   const GradientTree::Share mine = tree.begin(leaves);            // the same number on every rank
+//   const LeafShare mine = tree.begin(leaves);                        // the same number on every rank
 //   for (int64_t i = mine.first; i < mine.first + mine.count; ++i) {
 //     session.submit_train(...);                                     // any number of passes make up a leaf
 //     tree.add_leaf();
@@ -21,34 +21,32 @@
 #include <memory>
 #include <vector>
 
+#include "model/rank_sum.h"
 #include "model/session.h"
 
 namespace sixteen {
 
 class GradientTree {
  public:
-  struct Share {
-    int64_t first = 0, count = 0;
-  };
   // Of rank `rank` of `ranks`; a rank may have none when there are fewer leaves than ranks.
-  static Share share(int64_t leaves, int rank, int ranks);
+  static LeafShare share(int64_t leaves, int rank, int ranks);
 
   // clip_norm: each leaf's own gradient is clipped to it, as PR 1584 does with each rank's (trap T5); 0: none. The mean of clipped
   // gradients is not the clipped mean: the optimiser behind it must not clip again. scale: of each leaf, after the clip.
   explicit GradientTree(Session* session, double clip_norm = 0, double scale = 1);
   ~GradientTree();
 
-  void reserve(int64_t leaves);  // allocates what begin() would
-  Share begin(int64_t leaves);   // zeroes the gradients; this rank's leaves
-  void begin_own(int64_t own);   // the same where the caller has shared them out: `own` leaves of this rank
-  void add_leaf();               // does not wait
-  void all_reduce();             // after this rank's last leaf; does not wait. One rank: nothing
-  double mean_norm();            // of this rank's leaves before clipping, 0 without clip_norm; waits
+  void reserve(int64_t leaves);     // allocates what begin() would
+  LeafShare begin(int64_t leaves);  // zeroes the gradients; this rank's leaves
+  void begin_own(int64_t own);      // the same where the caller has shared them out: `own` leaves of this rank
+  void add_leaf();                  // does not wait
+  void all_reduce();                // after this rank's last leaf; does not wait. One rank: nothing
+  double mean_norm();               // of this rank's leaves before clipping, 0 without clip_norm; waits
 
  private:
   struct Level;
   void reserve_own(int64_t own);
-  std::unique_ptr<Executor> compile(Graph graph, Buffer* arena, const std::vector<Buffer>& totals);
+  std::unique_ptr<StepProgram> compile(Graph graph, ValueId norm, const std::vector<Buffer>& totals);
 
   Session* session_;
   double clip_norm_, scale_;
@@ -57,9 +55,8 @@ class GradientTree {
   std::vector<Level> levels_;           // sums that wait for their right neighbour
   std::vector<int> joins_;              // by leaf: how many waiting sums are added to it
   std::vector<std::unique_ptr<Transfer>> norms_;
-  std::unique_ptr<Executor> clip_;
-  Buffer clip_arena_, one_;
-  ValueId norm_ = kNoValue;
+  std::unique_ptr<StepProgram> clip_;
+  Buffer one_;
   size_t added_ = 0, depth_ = 0;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -26,31 +27,33 @@ class StepProgram {
     const Plan plan = plan_memory(graph_);
     executor_ = device->compile(graph_, plan, device->allocate(std::max<int64_t>(plan.arena_bytes, 1)));
     for (const auto& [name, buffer] : bindings) {
-      if (!graph_.has(name)) continue;
-      const ValueId id = graph_.find(name);
-      CHECK(buffer.bytes() >= graph_.value(id).shape.numel() * dtype_bytes(graph_.value(id).dtype));
-      executor_->bind(id, buffer.data());
-      buffers_.push_back(buffer);
-      if (name == "scalars") scalars_ = buffer;
+      if (graph_.has(name)) bind(name, buffer);
     }
-    if (!graph_.has("scalars") || scalars_.data() != nullptr) return;
-    const ValueId scalars = graph_.find("scalars");
-    scalars_ = device->allocate(graph_.value(scalars).shape.numel() * sizeof(float));
-    executor_->bind(scalars, scalars_.data());
+    if (!graph_.has("scalars") || buffers_.contains("scalars")) return;
+    bind("scalars", device->allocate(graph_.value(graph_.find("scalars")).shape.numel() * sizeof(float)));
+  }
+
+  void bind(const std::string& name, const Buffer& buffer) {
+    const ValueId id = graph_.find(name);
+    CHECK(buffer.bytes() >= graph_.value(id).shape.numel() * dtype_bytes(graph_.value(id).dtype));
+    executor_->bind(id, buffer.data());
+    buffers_[name] = buffer;
   }
 
   double run(const std::vector<double>& scalars) {
-    CHECK(scalars.size() * sizeof(float) == scalars_.bytes());
+    const Buffer& to = buffers_.at("scalars");
+    CHECK(scalars.size() * sizeof(float) == to.bytes());
     const std::vector<float> values(scalars.begin(), scalars.end());
-    device_->upload(scalars_.data(), values.data(), values.size() * sizeof(float));
+    device_->upload(to.data(), values.data(), values.size() * sizeof(float));
     enqueue();
     return norm();
   }
 
   void enqueue() { executor_->run(); }  // with the scalars that are there
+  void* norm_data() { return executor_->data(norm_); }
   double norm() {                       // of the last run; waits
     float norm = 0;
-    device_->download(&norm, executor_->data(norm_), sizeof norm);
+    device_->download(&norm, norm_data(), sizeof norm);
     return norm;
   }
 
@@ -61,8 +64,7 @@ class StepProgram {
   Device* device_;
   ValueId norm_;
   Graph graph_;
-  Buffer scalars_;
-  std::vector<Buffer> buffers_;  // kept alive
+  std::map<std::string, Buffer> buffers_;  // what is bound, kept alive
   std::unique_ptr<Executor> executor_;
 };
 

@@ -27,7 +27,7 @@ struct StepShare {
   int64_t micro_batches = 1;  // of a stream in a step
   int64_t passes_a_leaf = 1;  // micro-batches
   int64_t leaves = 1;         // of all ranks
-  GradientTree::Share mine, streams;
+  LeafShare mine, streams;
 
  private:
   int64_t windows_a_step_;

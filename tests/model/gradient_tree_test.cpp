@@ -31,7 +31,7 @@ Sums sums_of(std::shared_ptr<World> world, int64_t leaves, double clip_norm = 0,
   session.enable_hash({.buckets = 32, .multiplier = 2039});
   const std::vector<uint16_t> tokens = testing::tiny_tokens(leaves * kSeq + 1);
   GradientTree tree(&session, clip_norm, scale);
-  const GradientTree::Share mine = tree.begin(leaves);
+  const LeafShare mine = tree.begin(leaves);
   const std::vector<float> weight(kSeq, 1.0f / kSeq);
   for (int64_t leaf = mine.first; leaf < mine.first + mine.count; ++leaf) {
     const auto at = tokens.begin() + leaf * kSeq;
@@ -64,7 +64,7 @@ TEST(GradientTree, SharesCoverTheLeavesInOrder) {
     for (const int64_t leaves : {0, 1, 2, 5, 8, 15, 32}) {
       int64_t next = 0;
       for (int r = 0; r < ranks; ++r) {
-        const GradientTree::Share share = GradientTree::share(leaves, r, ranks);
+        const LeafShare share = GradientTree::share(leaves, r, ranks);
         EXPECT_EQ(share.first, next) << leaves << " leaves, rank " << r << " of " << ranks;
         EXPECT_LE(share.count, leaves / ranks + 1);
         next += share.count;
