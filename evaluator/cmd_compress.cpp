@@ -132,7 +132,7 @@ void add_compress_command(CLI::App& app) {
       ->check(kNonNegative)
       ->capture_default_str();
   c->add_option("--ledger", o->ledger, "with --sample: start from the states that score --ledger kept, instead of training up to each chunk");
-  c->add_option("--seed", o->seed, "of --sample")->capture_default_str();
+  c->add_option("--seed", o->seed, "of --sample")->check(kNonNegative)->capture_default_str();
   c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
   c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(kNonNegative)->capture_default_str();
   c->callback([o] { run(*o); });

@@ -71,7 +71,7 @@ void add_generate_command(CLI::App& app) {
       ->capture_default_str();
   c->add_option("--temperature", o->sample.temperature, "0: always the likeliest token")->check(kNonNegative)->capture_default_str();
   c->add_option("--top-k", o->sample.top_k, "draw from the k likeliest; 0: from all")->check(kNonNegative)->capture_default_str();
-  c->add_option("--seed", o->sample.seed, "of the draws")->capture_default_str();
+  c->add_option("--seed", o->sample.seed, "of the draws")->check(kNonNegative)->capture_default_str();
   c->add_option("--device", o->device, "cpu or cuda")->capture_default_str();
   c->add_option("--threads", o->threads, "CPU threads; 0: all cores")->check(kNonNegative)->capture_default_str();
   c->callback([o] { run(*o); });

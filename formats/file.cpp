@@ -201,7 +201,8 @@ void write_file(const std::string& path, std::string_view content) {
 std::vector<std::string> glob_files(const std::string& pattern) {
   if (access(pattern.c_str(), F_OK) == 0) return {pattern};
   glob_t matches{};
-  const int status = glob(pattern.c_str(), GLOB_ERR | GLOB_NOSORT, nullptr, &matches);
+  const auto stop = [](const char*, int reason) { return reason == ENOENT || reason == ENOTDIR ? 0 : 1; };
+  const int status = glob(pattern.c_str(), GLOB_NOSORT, stop, &matches);
   std::vector<std::string> paths(matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
   globfree(&matches);
   if (status != 0 && status != GLOB_NOMATCH) fail(pattern, ": cannot search: a folder is unreadable");

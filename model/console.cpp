@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <new>
@@ -54,14 +55,20 @@ int parse_and_run(const std::string& program, CLI::App& app, int argc, char** ar
   } catch (const CLI::CallForVersion& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    std::string where = program;
-    for (const CLI::App* command : app.get_subcommands()) where += " " + command->get_name();
+    std::string where = program, message = e.what();
+    for (const CLI::App* command : app.get_subcommands()) {
+      where += " " + command->get_name();
+      // CLI11 looks for what is required first, which a mistyped option then seems to be.
+      const std::vector<std::string> left = command->remaining();
+      const auto unknown = std::ranges::find_if(left, [](const std::string& word) { return word.starts_with("--"); });
+      if (unknown != left.end()) message = "unknown option " + *unknown;
+    }
     if (app.get_subcommands().empty() && !app.remaining().empty()) {  // CLI11 would only say that a command is missing
       std::string known;
       for (const CLI::App* command : app.get_subcommands({})) known += " " + command->get_name();
       return report(program, "'" + app.remaining().front() + "' is not a command; expected one of:" + known, 2);
     }
-    return report(program, std::string(e.what()) + " (see '" + where + " --help')", 2);
+    return report(program, message + " (see '" + where + " --help')", 2);
   }
   return 0;
 }

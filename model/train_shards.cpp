@@ -65,7 +65,7 @@ void TrainShards::read(const TrainWindow& window, int64_t seq_len, int32_t* inpu
     if (token >= vocab_) {
       fail(shards_[s].path(), ": offset ", kShardHeaderBytes + 2 * at, ": token id ", token, " (token ", at,
            ") is beyond the vocabulary of ", vocab_,
-           "; the shards were made with another tokenizer than the config's vocab_size");
+           "; the shards were made with another tokenizer than the config's [model] vocab is of");
     }
     if (t < seq_len) inputs[t] = token;
     if (t > 0) targets[t - 1] = token;

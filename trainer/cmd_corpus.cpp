@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/console.h"
+#include "model/number_checks.h"
 #include "trainer/commands.h"
 #include "trainer/corpus.h"
 
@@ -37,8 +38,9 @@ void add_corpus_command(CLI::App& app) {
   command
       ->add_option("--out", options->out, "file to write: .jsonl, else plain text with an empty line after a document")
       ->required();
-  command->add_option("--bytes", options->bytes, "size of the file in bytes (at least; the last document is whole)");
-  command->add_option("--seed", options->seed, "another seed gives other documents about the same world");
+  command->add_option("--bytes", options->bytes, "size of the file in bytes (at least; the last document is whole)")
+      ->check(kPositive);
+  command->add_option("--seed", options->seed, "another seed gives other documents about the same world")->check(kNonNegative);
   add_console_options(*command, &options->console);
   command->callback([options] { run_corpus(*options); });
 }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/console.h"
+#include "model/number_checks.h"
 #include "trainer/commands.h"
 #include "trainer/tokenize.h"
 
@@ -67,7 +68,7 @@ void add_tokenize_command(CLI::App& app) {
   command->add_option("--shard-tokens", job->shard_tokens,
                       "tokens in a shard at most; every training rank needs a shard");
   command->add_option("--prefix", job->prefix, "the shards' names begin with it");
-  command->add_option("--seed", job->seed, "of the documents' order");
+  command->add_option("--seed", job->seed, "of the documents' order")->check(kNonNegative);
   command->add_flag("--no-shuffle", options->no_shuffle, "keep the documents in the order given");
   command->add_option("--txt-documents", options->txt_documents,
                       "what ends a document of a .txt file: blank-line, line or file");

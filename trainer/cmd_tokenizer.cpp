@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/console.h"
+#include "model/number_checks.h"
 #include "trainer/commands.h"
 #include "trainer/tokenizer_train.h"
 
@@ -43,7 +44,8 @@ void add_tokenizer_command(CLI::App& app) {
   command->add_option("--vocab", options->training.vocab, "pieces, with the 256 bytes and 4 marks (300 to 65536)");
   command->add_option("--out", options->training.out, "the .model file to write")->required();
   command->add_option("--max-bytes", options->training.max_bytes,
-                      "bytes of text used at most; of more text a fixed random sample of documents");
+                      "bytes of text used at most; of more text a fixed random sample of documents")
+      ->check(kPositive);
   command->add_option("--txt-documents", options->txt_documents,
                       "what ends a document of a .txt file: blank-line, line or file");
   command->add_flag("--verbose", options->training.verbose, "show SentencePiece's own log");

@@ -150,12 +150,19 @@ void Trainer::collect_hessians_at_end() {
   const auto start = Clock::now();
   const ParamStore last = weights_of("raw"), chosen = weights_of(selected());
   session_->set_weights(chosen);
-  const auto hessians = collect_hessians(session_.get(), train_pattern(options_.data), options_.calibration, options_.console);
-  if (writes()) {
-    session_->set_fake_quant({});  // of the weights as they are; nothing trains after this
-    const auto sensitivities = measure_sensitivities(session_.get(), train_pattern(options_.data), options_.calibration,
-                                                     options_.threads, options_.console);
-    save_hessians(options_.hessians, hessians, chosen, sensitivities);
+  session_->set_fake_quant({});  // of the weights as they are; nothing trains after this
+  const std::string data = train_pattern(options_.data);
+  try {
+    const Hessians hessians = collect_hessians(session_.get(), data, options_.calibration, options_.console);
+    if (writes()) {
+      save_hessians(options_.hessians, hessians, chosen,
+                    measure_sensitivities(session_.get(), data, options_.calibration, options_.threads, options_.console));
+    }
+  } catch (const Error&) {
+    if (!interrupted()) throw;
+    if (!writes()) throw CommandDone{1};  // rank 0 says it
+    fail("interrupted after step ", step_, ": ", options_.out, " and ", state_path(), " are complete, ", options_.hessians,
+         " is not written; go on with --resume");
   }
   session_->set_weights(last);
   const TrainConfig& c = options_.train;

@@ -120,6 +120,7 @@ TEST(File, GlobSortsAndFailsOnNothing) {
   EXPECT_EQ(glob_files(scratch.path("b_*.bin")), expected);
   EXPECT_EQ(glob_files(scratch.path("odd[1].bin")), std::vector<std::string>{scratch.path("odd[1].bin")});
   expect_error("no such file", [&] { glob_files(scratch.path("c_*.bin")); });
+  expect_error("no such file", [&] { glob_files(scratch.path("no folder/c_*.bin")); });
 }
 
 TEST(Sha256Test, StandardVectors) {  // FIPS 180-2, appendix B

@@ -28,6 +28,7 @@ Outcome run(std::vector<std::string> args, const std::function<void(const Consol
   std::vector<char*> argv;
   for (std::string& a : args) argv.push_back(a.data());
   auto console = std::make_shared<Console>();
+  auto need = std::make_shared<int>();
   ::testing::internal::CaptureStdout();
   ::testing::internal::CaptureStderr();
   Outcome outcome;
@@ -35,6 +36,7 @@ Outcome run(std::vector<std::string> args, const std::function<void(const Consol
     CLI::App* command = app.add_subcommand("work", "works");
     add_console_options(*command, console.get());
     command->callback([console, &body] { body(*console); });
+    app.add_subcommand("demand", "needs an option")->add_option("--need", *need)->required();
   });
   outcome.out = ::testing::internal::GetCapturedStdout();
   outcome.err = ::testing::internal::GetCapturedStderr();
@@ -73,9 +75,13 @@ TEST(Console, ExitCodes) {
   EXPECT_NE(unknown.err.find("--nonsense"), std::string::npos) << unknown.err;
   EXPECT_NE(unknown.err.find("tool work --help"), std::string::npos) << unknown.err;
   EXPECT_EQ(run({}, nothing).code, 2);
+  const Outcome mistyped = run({"demand", "--nede", "3"}, nothing);
+  EXPECT_EQ(mistyped.code, 2);
+  EXPECT_EQ(mistyped.err, "tool: unknown option --nede (see 'tool demand --help')\n");
+  EXPECT_EQ(run({"demand"}, nothing).err, "tool: --need is required (see 'tool demand --help')\n");
   const Outcome play = run({"play"}, nothing);
   EXPECT_EQ(play.code, 2);
-  EXPECT_EQ(play.err, "tool: 'play' is not a command; expected one of: work\n");
+  EXPECT_EQ(play.err, "tool: 'play' is not a command; expected one of: work demand\n");
   const Outcome failed = run({"work"}, [](const Console&) { fail("x.bin: no"); });
   EXPECT_EQ(failed.code, 1);
   EXPECT_EQ(failed.err, "tool: x.bin: no\n");

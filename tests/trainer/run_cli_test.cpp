@@ -227,6 +227,22 @@ TEST_F(RunCli, CtrlCThenResumeGivesTheSameBytes) {
   }
 }
 
+TEST_F(RunCli, CtrlCBehindTheLastStepSaysWhatIsThere) {
+  config({{"[train]", "[pack]\ncalib_windows = 1000000\n[train]"}});
+  Program program("sixteen-train", run_args("m", {"--hessians", path("h")}));
+  const auto start = std::chrono::steady_clock::now();
+  while (!std::filesystem::exists(path("m.state"))) {
+    ASSERT_LT(std::chrono::steady_clock::now() - start, std::chrono::minutes(4));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  program.signal(SIGINT);
+  const Outcome stopped = program.wait();
+  EXPECT_EQ(stopped.code, 1) << stopped.err;
+  EXPECT_NE(stopped.err.find("interrupted after step 20: " + path("m") + " and " + path("m.state") + " are complete"), std::string::npos)
+      << stopped.err;
+  EXPECT_FALSE(std::filesystem::exists(path("h")));
+}
+
 TEST_F(RunCli, BenchProfilesTheStepByOp) {
   const std::vector<std::string> args = {"bench", "--config", config(), "--steps", "1", "--threads", "1", "--json"};
   const json plain = last_line(train(args));
