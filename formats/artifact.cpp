@@ -88,14 +88,13 @@ std::vector<float> PackedTensor::unrounded() const {
   } else {
     CHECK(codes.size() == values.size() && scales.size() == static_cast<size_t>(rows()));
     const size_t cols = values.size() / scales.size();
-    std::vector<uint16_t> states(trellis ? cols : 0);
+    std::vector<uint16_t> states(cols);  // which stay 0, where codes are whole steps, without a trellis
     for (size_t row = 0; row < scales.size(); ++row) {
       const float scale = f16_to_float(scales[row]);
-      for (size_t i = row * cols; i < (row + 1) * cols; ++i) values[i] = static_cast<float>(codes[i]) * scale;
-      for (size_t j = 0; j < states.size(); ++j) {
+      for (size_t j = 0; j < cols; ++j) {
         const int code = codes[row * cols + j];
         values[row * cols + j] = trellis_value(code, states[j]) * scale;
-        states[j] = next_trellis_state(states[j], code);
+        if (trellis) states[j] = next_trellis_state(states[j], code);
       }
     }
   }

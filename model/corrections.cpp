@@ -15,7 +15,8 @@ const PackedTensor* find(const Artifact& artifact, const std::string& name) {
   return found == artifact.tensors.end() ? nullptr : &*found;
 }
 
-void check_correction(const Artifact& artifact, const PackedTensor& tensor, size_t plus, const std::string& where) {
+void check_correction(const Artifact& artifact, const PackedTensor& tensor, const std::string& where) {
+  const size_t plus = tensor.name.find('+');
   const std::string base = tensor.name.substr(0, plus), suffix = tensor.name.substr(plus);
   const PackedTensor* of = find(artifact, base);
   const auto refuse = [&](const auto&... what) { fail(where, ": tensor ", tensor.name, ": ", what...); };
@@ -51,11 +52,10 @@ float step_factor(int quarters) {
 std::vector<const PackedTensor*> corrected_tensors(const Artifact& artifact, const std::string& where) {
   std::vector<const PackedTensor*> result;
   for (const PackedTensor& tensor : artifact.tensors) {
-    const size_t plus = tensor.name.find('+');
-    if (plus == std::string::npos)
-      result.push_back(&tensor);
+    if (is_correction(tensor.name))
+      check_correction(artifact, tensor, where);
     else
-      check_correction(artifact, tensor, plus, where);
+      result.push_back(&tensor);
   }
   return result;
 }

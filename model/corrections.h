@@ -19,6 +19,9 @@ constexpr const char* kStepsSuffix = "+steps";
 constexpr const char* kRowFactorsSuffix = "+a";
 constexpr const char* kColumnFactorsSuffix = "+b";
 
+// Whether a tensor of this name corrects another one.
+inline bool is_correction(const std::string& name) { return name.find('+') != std::string::npos; }
+
 // 2^(quarters / 4) in fp32: the table of the four quarters' nearest values times a power of two.
 float step_factor(int quarters);
 

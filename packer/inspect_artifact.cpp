@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "formats/jobs.h"
+#include "model/corrections.h"
 #include "packer/code_estimate.h"
 #include "packer/import_tensors.h"
 #include "packer/pack.h"
@@ -24,7 +25,7 @@ std::vector<std::string> quantisers_of(const Artifact& artifact) {
   if (found == artifact.metadata.end()) return {};
   std::istringstream text(found->second);
   std::vector<std::string> result{std::istream_iterator<std::string>(text), {}};
-  const auto corrections = std::ranges::count_if(artifact.tensors, [](const PackedTensor& t) { return t.name.find('+') != std::string::npos; });
+  const auto corrections = std::ranges::count_if(artifact.tensors, is_correction, &PackedTensor::name);
   if (result.size() + static_cast<size_t>(corrections) != artifact.tensors.size()) return {};
   result.resize(artifact.tensors.size());  // corrections (model/corrections.h) come last and have no rule
   return result;

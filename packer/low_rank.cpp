@@ -105,7 +105,7 @@ void add_low_rank(cpu::ThreadPool& pool, const Model& model, const LowRankConfig
   std::vector<Candidate> candidates;
   for (size_t i = 0; config.top > 0 && i < artifact->tensors.size(); ++i) {
     const PackedTensor& tensor = artifact->tensors[i];
-    if (tensor.bits == 0 || tensor.name.find('+') != std::string::npos) continue;
+    if (tensor.bits == 0 || is_correction(tensor.name)) continue;
     double square = 0;
     for (const double e : error_of(model, *artifact, tensor)) square += e * e;
     candidates.push_back({square, i});

@@ -17,7 +17,7 @@ struct QuantisedMatrix {
   std::vector<uint16_t> scales;  // fp16 [rows], positive
   std::vector<int8_t> steps{};   // [cols] in quarter octaves, original column order (model/corrections.h); empty: all 0
   std::vector<double>
-      row_errors{};  // [rows] of gptq and nearest: what quantising did to each row, see gptq.h; else empty
+      row_errors{};  // [rows] of gptq, tcq and nearest: what quantising did to each row, see gptq.h; else empty
 };
 
 constexpr uint16_t kSmallestF16 = 1;  // 2^-24: a scale that underflows to 0 would give NaN

@@ -148,6 +148,7 @@ QuantisedMatrix quantise_tcq(cpu::ThreadPool& pool, std::span<const float> weigh
 QuantisedMatrix quantise_tcq(cpu::ThreadPool& pool, std::span<const float> weights, int64_t rows, int64_t cols,
                              const QuantOptions& options) {
   QuantisedMatrix result = empty_result(weights, rows, cols, options);
+  std::vector<float> errors(weights.size());
   pool.parallel_for(cols, 1, [&](int64_t first, int64_t last) {
     ColumnSearch search(result.scales);
     std::vector<float> targets(rows), values(rows);
@@ -155,18 +156,13 @@ QuantisedMatrix quantise_tcq(cpu::ThreadPool& pool, std::span<const float> weigh
     for (int64_t j = first; j < last; ++j) {
       for (int64_t r = 0; r < rows; ++r) targets[r] = weights[r * cols + j];
       search.run(targets.data(), column_step(options, j), codes.data(), values.data());
-      for (int64_t r = 0; r < rows; ++r) result.codes[r * cols + j] = codes[r];
+      for (int64_t r = 0; r < rows; ++r) {
+        result.codes[r * cols + j] = codes[r];
+        errors[r * cols + j] = targets[r] - values[r];
+      }
     }
   });
-  std::vector<uint16_t> states(cols);
-  for (int64_t i = 0; i < rows * cols; ++i) {
-    uint16_t& state = states[i % cols];
-    const float value = trellis_value(result.codes[i], state) * f16_to_float(result.scales[i / cols]) *
-                        column_step(options, i % cols).factor;
-    const float error = weights[i] - value;
-    result.row_errors[i / cols] += double{error} * error;
-    state = next_trellis_state(state, result.codes[i]);
-  }
+  for (int64_t i = 0; i < rows * cols; ++i) result.row_errors[i / cols] += double{errors[i]} * errors[i];
   return result;
 }
 

@@ -166,14 +166,15 @@ void add_attention_cases(std::vector<OpCase>& t) {
   t.push_back({"head_norm_odd", 3, head_norm(3, 10, 2, 5, true)});
   t.push_back({"head_norm_plain", 3, head_norm(2, 16, 8, 5, false)});
   t.push_back({"head_norm_model", 5, head_norm(4, 64, 8, 30, true), 1e-5});
-  const auto attention = [](AttentionShape s, int64_t head_dim, bool differentiate) {
+  const auto attention = [](AttentionShape s, int64_t head_dim, bool differentiate, bool xsa = false) {
     return [=](C& c) {
       const auto rows = [&](const char* name, int64_t count, int64_t heads) {
         return differentiate ? c.rows(name, count, heads * head_dim) : c.given_rows(name, count, heads * head_dim);
       };
       const ValueId q = rows("q", s.query_rows, s.heads);
       const ValueId k = rows("k", s.seq, s.kv_heads), v = rows("v", s.seq, s.kv_heads);
-      c.output(c.b.attention(q, k, v, s, 1.5 / std::sqrt(static_cast<double>(head_dim))), differentiate);
+      const double scale = 1.5 / std::sqrt(static_cast<double>(head_dim));
+      c.output(xsa ? c.b.attention_xsa(q, k, v, s, scale, differentiate) : c.b.attention(q, k, v, s, scale), differentiate);
     };
   };
   t.push_back({"attention_odd", 3, attention({3, 1, 5, 5}, 10, true)});
@@ -181,19 +182,9 @@ void add_attention_cases(std::vector<OpCase>& t) {
   t.push_back({"attention_tiles", 2, attention({4, 2, 131, 131}, 8, true), 1e-5});
   t.push_back({"attention_model", 1, attention({4, 2, 70, 70}, 64, true), 1e-5});
   t.push_back({"attention_tail", 3, attention({4, 2, 130, 3}, 16, false)});
-  const auto attention_xsa = [](AttentionShape s, int64_t head_dim, bool differentiate) {
-    return [=](C& c) {
-      const auto rows = [&](const char* name, int64_t count, int64_t heads) {
-        return differentiate ? c.rows(name, count, heads * head_dim) : c.given_rows(name, count, heads * head_dim);
-      };
-      const ValueId q = rows("q", s.query_rows, s.heads);
-      const ValueId k = rows("k", s.seq, s.kv_heads), v = rows("v", s.seq, s.kv_heads);
-      c.output(c.b.attention_xsa(q, k, v, s, 1.5 / std::sqrt(static_cast<double>(head_dim)), differentiate), differentiate);
-    };
-  };
-  t.push_back({"attention_xsa_odd", 3, attention_xsa({3, 1, 5, 5}, 10, true)});
-  t.push_back({"attention_xsa_model", 1, attention_xsa({4, 2, 70, 70}, 64, true), 1e-5});
-  t.push_back({"attention_xsa_tail", 3, attention_xsa({4, 2, 130, 3}, 16, false)});
+  t.push_back({"attention_xsa_odd", 3, attention({3, 1, 5, 5}, 10, true, true)});
+  t.push_back({"attention_xsa_model", 1, attention({4, 2, 70, 70}, 64, true, true), 1e-5});
+  t.push_back({"attention_xsa_tail", 3, attention({4, 2, 130, 3}, 16, false, true)});
   const auto head_gate = [](int64_t heads, int64_t head_dim) {
     return [=](C& c) {
       c.output(c.b.head_gate(c.rows("y", 1, heads * head_dim), c.rows("z", 1, heads), c.channels("bias", {heads}), heads), true);

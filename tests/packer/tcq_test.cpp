@@ -7,6 +7,7 @@
 #include <limits>
 #include <random>
 
+#include "formats/artifact.h"
 #include "formats/trellis.h"
 #include "graph/cpu/gemm.h"
 #include "packer/code_estimate.h"
@@ -23,15 +24,13 @@ std::vector<float> gaussian(size_t count, uint64_t seed, double sigma = 0.1) {
 }
 
 std::vector<float> dequantise(const QuantisedMatrix& q) {
-  const size_t cols = q.codes.size() / q.scales.size();
-  std::vector<uint16_t> states(cols);
-  std::vector<float> result(q.codes.size());
-  for (size_t i = 0; i < result.size(); ++i) {
-    uint16_t& state = states[i % cols];
-    result[i] = trellis_value(q.codes[i], state) * f16_to_float(q.scales[i / cols]);
-    state = next_trellis_state(state, q.codes[i]);
-  }
-  return result;
+  PackedTensor tensor;
+  tensor.shape = {std::ssize(q.scales), std::ssize(q.codes) / std::ssize(q.scales)};
+  tensor.bits = 8;
+  tensor.codes = q.codes;
+  tensor.scales = q.scales;
+  tensor.trellis = true;
+  return tensor.dequantise();
 }
 
 double squared_error(std::span<const float> w, std::span<const float> back) {
