@@ -3,7 +3,6 @@
 #include "model/checkpoint.h"
 
 #include <cmath>
-#include <ranges>
 #include <set>
 
 #include "formats/error.h"
@@ -29,11 +28,10 @@ std::string shape_string(std::span<const int64_t> shape) {
   return text + "]";
 }
 
-// Compares the tensors' names and shapes with the table; `where` is the file. Tensor needs .name and .shape.
-template <class Tensors>
-void check_tensors(const Tensors& tensors, const ParamTable& table, const std::string& where) {
+// Compares the tensors' names and shapes with the table; `where` is the file.
+void check_tensors(const std::vector<TensorView>& tensors, const ParamTable& table, const std::string& where) {
   std::set<std::string> found;
-  for (const auto& tensor : tensors) {
+  for (const TensorView& tensor : tensors) {
     const ParamSpec* spec = table.find(tensor.name);
     if (spec == nullptr)
       fail(where, ": tensor ", tensor.name, " is not part of the model that the file's config describes");
@@ -87,8 +85,7 @@ void check_content(const SafetensorsFile& file) {
 }
 
 // Tensors are compared with the config before memory is taken for what it claims.
-template <class Tensors>
-Model empty_model(const std::string& config_json, const Tensors& tensors, const std::string& where) {
+Model empty_model(const std::string& config_json, const std::vector<TensorView>& tensors, const std::string& where) {
   const ModelConfig config = parse_model_json(config_json, where);
   const auto table = std::make_shared<const ParamTable>(config);
   check_tensors(tensors, *table, where);
@@ -151,7 +148,9 @@ Model load_artifact_model(const std::string& path) {
 
 Model unpack(const Artifact& artifact, const std::string& where) {
   const std::vector<const PackedTensor*> tensors = corrected_tensors(artifact, where);
-  Model model = empty_model(artifact.config_json, tensors | std::views::transform([](const PackedTensor* t) -> const PackedTensor& { return *t; }), where);
+  std::vector<TensorView> shapes;
+  for (const PackedTensor* tensor : tensors) shapes.push_back({.name = tensor->name, .shape = tensor->shape, .bytes = {}});
+  Model model = empty_model(artifact.config_json, shapes, where);
   for (const PackedTensor* tensor : tensors) {
     const std::vector<float> values = corrected_values(artifact, *tensor);
     check_finite(values, tensor->name, where);

@@ -133,8 +133,7 @@ double calibration_loss(Session* session, const PackCommand& o, const PackConfig
 
 void say_codecs_without_streams(const PackConfig& config, const Artifact& artifact, const Console& console) {
   for (const auto& [name, stream] : config.codecs) {
-    const auto is_it = [&](const StreamInfo& info) { return info.name == name; };
-    if (std::ranges::none_of(artifact.streams, is_it)) {
+    if (std::ranges::find(artifact.streams, name, &StreamInfo::name) == artifact.streams.end()) {
       console.say("note: [pack.codecs.", name, "] is for a stream that this artifact does not have");
     }
   }
