@@ -137,7 +137,7 @@ Bytes encode_auto(std::span<const PackedTensor> tensors, StreamInfo* stream, con
 
 // uncounted: end
 void check_values(const PackedTensor& tensor, const StreamInfo& stream) {
-  const int limit = (1 << (tensor.bits - 1)) - 1;
+  const int limit = (1 << tensor.bits >> 1) - 1;  // tensors without codes come here too
   for (size_t i = 0; stream.tensor >= 0 && i < tensor.codes.size(); ++i) {
     if (tensor.codes[i] < -limit || tensor.codes[i] > limit) {
       fail("tensor ", tensor.name, ": code ", i, ": expected -", limit, " to ", limit, ", found ",
