@@ -1,5 +1,5 @@
 // See source_archive.h. A carry-less range coder of 32 bits, as in lpaq; coded are "path\nsize\ntext" of each file, an empty line, and
-// a checksum.
+// a checksum. The model reads the decoder's own source first: C++ that both sides have.
 #include "packer/source_archive.h"
 
 #include <cstdio>
@@ -33,12 +33,15 @@ int main(int, char** v) {
 std::ifstream f(v[1], std::ios::binary);
 f.seekg(-std::stol(v[2]), std::ios::end);
 sixteen::SourceModel m;
+std::ifstream own(v[0] + std::string(".cpp"), std::ios::binary);
+for (char c; own.get(c);)
+for (int i = 8; i--;) m.update(c >> i & 1);
 uint32_t low = 0, high = ~0u, x = 0, sum = 0;
 for (int i = 0; i < 4; ++i) x = x << 8 | (f.get() & 255);
 auto byte = [&] {
 int c = 1;
 while (c < 256) {
-uint32_t mid = low + (uint32_t(uint64_t(high - low) * m.probability() >> 12));
+uint32_t mid = low + (uint32_t(uint64_t(high - low) * m.probability() >> 16));
 int bit = x <= mid;
 (bit ? high : low) = bit ? mid : mid + 1;
 for (; (low ^ high) >> 24 == 0; low <<= 8, high = high << 8 | 255) x = x << 8 | (f.get() & 255);
@@ -93,6 +96,11 @@ std::string with_number(std::string text, const std::string& mark, size_t number
 
 class Encoder {
  public:
+  void read(const std::string& text) {
+    for (const char c : text) {
+      for (int bit = 7; bit >= 0; --bit) model_.update(c >> bit & 1);
+    }
+  }
   void add(const std::string& text) {
     for (const char c : text) {
       for (int bit = 7; bit >= 0; --bit) add_bit(static_cast<unsigned char>(c) >> bit & 1);
@@ -107,7 +115,7 @@ class Encoder {
   void add_bit(int bit) {
     const uint32_t middle =
         low_ +
-        static_cast<uint32_t>(static_cast<uint64_t>(high_ - low_) * static_cast<uint64_t>(model_.probability()) >> 12);
+        static_cast<uint32_t>(static_cast<uint64_t>(high_ - low_) * static_cast<uint64_t>(model_.probability()) >> 16);
     (bit != 0 ? high_ : low_) = bit != 0 ? middle : middle + 1;
     for (; (low_ ^ high_) >> 24 == 0; low_ <<= 8, high_ = high_ << 8 | 255) code_ += static_cast<char>(low_ >> 24);
     model_.update(bit);
@@ -123,6 +131,8 @@ class Encoder {
 SourceArchive make_source_archive(const std::vector<CountedSource>& sources, const std::string& model) {
   SourceArchive archive;
   Encoder encoder;
+  const std::string own = model + kDecoder;
+  encoder.read(own);
   uint32_t sum = 0;
   const auto add = [&](const std::string& text, const char* end) {
     for (const char c : text) sum = sum * 31 + static_cast<uint8_t>(c);
@@ -138,7 +148,7 @@ SourceArchive make_source_archive(const std::vector<CountedSource>& sources, con
   encoder.add("\n" + std::to_string(sum) + "\n");
   const std::string code = encoder.finish();
   archive.code_bytes = code.size();
-  const Bytes decoder = encode(Codec::kXz, default_level(Codec::kXz), tar_of("u.cpp", model + kDecoder));
+  const Bytes decoder = encode(Codec::kXz, default_level(Codec::kXz), tar_of("u.cpp", own));
   archive.script =
       with_number(with_number(with_number(kScript, "%BOTH", decoder.size() + code.size()), "%DECODER", decoder.size()),
                   "%CODE", code.size());

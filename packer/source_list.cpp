@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 #include <string_view>
+#include <tuple>
 
 #include "formats/error.h"
 #include "formats/file.h"
@@ -144,11 +145,13 @@ void add_headers(const std::string& root, const std::string& text, std::map<std:
   }
 }
 
-// What compresses well stands together: backends apart, headers before sources.
-int place_of(const std::string& path) {
-  const bool cuda = path.rfind("graph/cuda/", 0) == 0,
-             header = std::filesystem::path(path).extension().string()[1] != 'c' || path.ends_with(".cuh");
-  return (cuda ? 2 : 0) + (header ? 0 : 1);
+// What compresses well stands together: by layer, CUDA last, a header before its source.
+std::tuple<bool, size_t, std::string, std::string, bool> place_of(const std::string& path) {
+  static constexpr std::string_view layers[] = {"formats", "graph", "model", "evaluator"};
+  const std::filesystem::path parts(path);
+  const std::string extension = parts.extension().string();
+  return {path.rfind("graph/cuda/", 0) == 0, std::ranges::find(layers, parts.begin()->string()) - layers,
+          parts.parent_path().string(), parts.stem().string(), extension == ".cpp" || extension == ".cu"};
 }
 
 }  // namespace
