@@ -50,7 +50,7 @@ class ColumnPredictor {
   std::vector<uint32_t> squares_;
 };
 
-// Whether prediction is worth its while, judged by the correlation of up to 64 of the columns. For encoders.
+// Whether prediction is worth trying, judged by the correlation of up to 64 of the columns. For encoders.
 bool columns_correlate(std::span<const int8_t> codes, int64_t cols);
 
 }  // namespace sixteen

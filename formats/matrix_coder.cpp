@@ -330,17 +330,28 @@ class MatrixModel {
 }  // namespace
 
 // uncounted: begin
-Bytes encode_codes(std::span<const int8_t> codes, const CodeKind& kind) {
-  const int64_t cols = kind.cols;
-  CHECK(cols > 0 && codes.size() % static_cast<size_t>(cols) == 0);
+namespace {
+
+Bytes encode_as(std::span<const int8_t> codes, const CodeKind& kind, bool predicted) {
   RangeEncoder encoder;
-  MatrixModel<RangeEncoder> model(&encoder, kind, columns_correlate(codes, cols));
-  std::vector<int8_t> row(static_cast<size_t>(cols));
+  MatrixModel<RangeEncoder> model(&encoder, kind, predicted);
+  std::vector<int8_t> row(static_cast<size_t>(kind.cols));
   for (size_t begin = 0; begin < codes.size(); begin += row.size()) {
     std::copy_n(codes.begin() + static_cast<std::ptrdiff_t>(begin), row.size(), row.begin());
     model.row(row.data());
   }
   return encoder.finish();
+}
+
+}  // namespace
+
+// Prediction is tried where correlations make it likely, and kept where it pays: it has more to learn.
+Bytes encode_codes(std::span<const int8_t> codes, const CodeKind& kind) {
+  CHECK(kind.cols > 0 && codes.size() % static_cast<size_t>(kind.cols) == 0);
+  Bytes plain = encode_as(codes, kind, false);
+  if (!columns_correlate(codes, kind.cols)) return plain;
+  Bytes predicted = encode_as(codes, kind, true);
+  return predicted.size() < plain.size() ? predicted : plain;
 }
 
 // uncounted: end
